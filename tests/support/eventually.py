@@ -1,0 +1,30 @@
+"""Waiting in tests: poll a condition until it holds or a deadline passes."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: float = 20.0, every_s: float = 0.05) -> T:
+    """Returns the first truthy value of `condition()`, which may be async.
+
+    An AssertionError inside it counts as "not yet". Raises AssertionError with the last value or error after `within_s` seconds.
+    """
+    deadline = time.monotonic() + within_s
+    last: object = None
+    while True:
+        try:
+            value = condition()
+            result = await value if inspect.isawaitable(value) else value
+            if result:
+                return result
+            last = result
+        except AssertionError as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {inspect.getsource(condition).strip()} -> {last!r}")
+        await asyncio.sleep(every_s)
