@@ -24,27 +24,24 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-def _duration(text: str) -> str:
-    _as_value_error(parse_duration_s, text)
-    return text
-
-
 def _durations(text: str) -> str:
-    _as_value_error(parse_durations_s, text)
-    return text
-
-
-def _as_value_error(parse: object, text: str) -> None:
-    assert callable(parse)
     try:
-        parse(text)
+        parse_durations_s(text)
     except ConfigurationError as error:
         raise ValueError(str(error)) from error
+    return text
+
+
+def _duration(text: str) -> str:
+    if "," in _durations(text) or not text.strip():
+        raise ValueError("one duration, like 30s")
+    return text
 
 
 def _tiers(text: str) -> str:
+    _durations(text)
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    delays = [parse_duration_s(part) for part in parts if not _as_value_error(parse_duration_s, part)]
+    delays = parse_durations_s(text)
     if not 1 <= len(parts) <= 8 or len(set(parts)) != len(parts) or min(delays) <= 0 or max(delays) > 3600:
         raise ValueError("between 1 and 8 different delays, each above 0 and at most 1h, like 2s,4s,8s")
     return ",".join(parts)
@@ -191,3 +188,8 @@ def split_secrets(secrets: SecretStr) -> tuple[bytes, ...]:
 def child_environment(values: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment for a child process: ours, with `values` (full variable names) laid over it."""
     return {**os.environ, **(values or {})}
+
+
+def has_otlp_endpoint() -> bool:
+    """Whether OpenTelemetry's own variables name a place for spans; the SDK reads the rest of OTEL_* itself."""
+    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))

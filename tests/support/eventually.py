@@ -12,7 +12,8 @@ T = TypeVar("T")
 async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: float = 20.0, every_s: float = 0.05) -> T:
     """Returns the first truthy value of `condition()`, which may be async.
 
-    An AssertionError inside it counts as "not yet". Raises AssertionError with the last value or error after `within_s` seconds.
+    An AssertionError inside it counts as "not yet". Raises AssertionError with the last value or error after
+    `within_s` seconds.
     """
     deadline = time.monotonic() + within_s
     last: object = None

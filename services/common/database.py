@@ -1,0 +1,145 @@
+"""PostgreSQL: one pool per process, transactions with a deadline, errors translated once.
+
+A deadline here terminates the connection. asyncpg's own cancel path has none (MagicStack/asyncpg#1326): with a
+server that is stopped but connected, a cancelled query waits for ever. So a timer aborts the transport, which
+ends every wait on that connection at once, and the pool replaces it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from services.common.errors import (
+    DependencyError,
+    ErrorKind,
+    PermanentError,
+    RecordError,
+    TransientError,
+    kind_of_sqlstate,
+)
+from services.common.limits import LOCK_TIMEOUT_S, POOL_ACQUIRE_S
+from services.common.settings import Settings
+
+POSTGRESQL = "postgresql"
+Transaction = PoolConnectionProxy
+Row = asyncpg.Record
+
+
+class Database:
+    """Construct with `open_database()`."""
+
+    def __init__(self, pool: "asyncpg.Pool[Row]", *, deadline_s: float, connect: dict[str, Any]) -> None:
+        self.pool = pool
+        self._deadline_s = deadline_s
+        self._connect = connect
+
+    @asynccontextmanager
+    async def connection(self, *, deadline_s: float | None = None) -> AsyncIterator[Transaction]:
+        """A connection without a transaction, for single statements. Errors are raised as RecordError kinds.
+
+        After `deadline_s` (default: the setting DATABASE_DEADLINE) the connection is terminated, and whatever waits
+        on it raises DependencyError.
+        """
+        with translated_errors():
+            connection = await self.pool.acquire(timeout=POOL_ACQUIRE_S)
+            timer = asyncio.get_running_loop().call_later(deadline_s or self._deadline_s, connection.terminate)
+            try:
+                yield connection
+            finally:
+                # Still under the timer: releasing waits for a cancelled query's end.
+                try:
+                    await self.pool.release(connection)
+                finally:
+                    timer.cancel()
+
+    @asynccontextmanager
+    async def transaction(self, *, deadline_s: float | None = None) -> AsyncIterator[Transaction]:
+        """One READ COMMITTED transaction, committed on a normal exit, rolled back otherwise."""
+        async with self.connection(deadline_s=deadline_s) as connection, connection.transaction():
+            yield connection
+
+    async def probe(self, *, within_s: float) -> bool:
+        """Whether PostgreSQL answers and takes writes, asked on a fresh connection."""
+        try:
+            async with asyncio.timeout(within_s):
+                connection = await asyncpg.connect(**self._connect, timeout=within_s)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        timer = asyncio.get_running_loop().call_later(within_s, connection.terminate)
+        try:
+            return not await connection.fetchval("SELECT pg_is_in_recovery()")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+        finally:
+            timer.cancel()
+            connection.terminate()
+
+
+@asynccontextmanager
+async def open_database(
+    settings: Settings, *, role: str, application: str, connections_max: int | None = None
+) -> AsyncIterator[Database]:
+    """A pool whose connections act as `role` (a service's role of sql/, e.g. coursepay_gateway).
+
+    Connections are opened when first needed, so that a service starts while PostgreSQL is away.
+    """
+    connect: dict[str, Any] = {
+        "dsn": settings.required_database_url(),
+        "server_settings": {
+            "role": role,
+            "application_name": application,
+            "lock_timeout": f"{int(LOCK_TIMEOUT_S * 1000)}ms",
+            "statement_timeout": f"{int(settings.database_deadline_s * 1000)}ms",
+            "idle_in_transaction_session_timeout": "30s",
+            "timezone": "UTC",
+        },
+    }
+    pool = asyncpg.create_pool(
+        **connect,
+        min_size=0,
+        max_size=connections_max or settings.database_pool_max,
+        timeout=POOL_ACQUIRE_S,
+        command_timeout=settings.database_deadline_s,
+        # asyncpg's reset query on release costs as much as a statement; nothing of ours leaves session state behind.
+        reset=_no_reset,
+    )
+    try:
+        await pool
+        yield Database(pool, deadline_s=settings.database_deadline_s, connect=connect)
+    finally:
+        try:
+            async with asyncio.timeout(settings.database_deadline_s):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Asyncpg's errors, broken connections and client-side deadlines as RecordError kinds."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise _from_sqlstate(error) from error
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        cause = type(error).__name__
+        raise DependencyError(f"{cause}: {error}", dependency=POSTGRESQL, cause_class=cause) from error
+
+
+def _from_sqlstate(error: asyncpg.PostgresError) -> RecordError:
+    message, cause = str(error), type(error).__name__
+    match kind_of_sqlstate(error.sqlstate or "XX000"):
+        case ErrorKind.PERMANENT:
+            return PermanentError(message, cause_class=cause)
+        case ErrorKind.DEPENDENCY:
+            return DependencyError(message, dependency=POSTGRESQL, cause_class=cause)
+        case _:
+            return TransientError(message, cause_class=cause)
+
+
+async def _no_reset(_connection: object) -> None:
+    return None

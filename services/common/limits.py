@@ -1,0 +1,35 @@
+"""Limits that nobody should have to tune, with their reasons. What an operator tunes is in settings.py."""
+
+# A PaymentSucceeded takes about 300 bytes; metadata may make it some KiB.
+RECORD_BYTES_MAX = 1_000_000
+# Retry and dead-letter copies of a record carry our headers (4 KiB) and whatever headers it came with.
+DEAD_LETTER_BYTES_MAX = RECORD_BYTES_MAX + 128 * 1024
+HEADERS_BYTES_MAX = 4096
+
+BATCH_RECORDS_MAX = 500
+POLL_INTERVAL_S = 0.1
+# A killed worker's partitions move within this time.
+SESSION_TIMEOUT_S = 9.0
+COMMIT_INTERVAL_S = 1.0
+COMMIT_RECORDS = 500
+PARKED_RECORDS_MAX = 2_000
+PARKED_BYTES_MAX = 16 * 1024 * 1024
+RETRY_JITTER = 0.1
+REVOKE_BUDGET_S = 10.0
+DRAIN_BUDGET_S = 20.0
+DELIVERY_TIMEOUT_S = 10.0
+PROBE_INTERVAL_S = 1.0
+CONCURRENT_RECORDS_MAX = 8
+
+POOL_ACQUIRE_S = 2.0
+LOCK_TIMEOUT_S = 1.0
+QUICK_TRIES = 2
+QUICK_TRIES_BUDGET_S = 0.3
+HTTP_CALL_S = 3.0
+HTTP_BODY_BYTES_MAX = 64 * 1024
+
+FLOOD_WINDOW_RECORDS = 200
+FLOOD_RATIO = 0.2
+FLOOD_RUN_RECORDS = 50
+FLOOD_PAUSE_S = 30.0
+CRASHES_MAX = 3

@@ -1,0 +1,204 @@
+"""The metric catalogue: one line per instrument, with the question that it answers.
+
+Every process exposes every name, so that dashboards never meet an unknown one. An instrument that only some services
+measure (`owners`) has no samples elsewhere: a zero from a process that did not look would be a lie.
+Known label values are exported as 0 from the start, else `increase()` misses the first failure.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from services.common.topics import WORKERS, Topics
+
+STAGES = ("purchase", "assignment", "notification")
+STAGE_OF_WORKER = dict(zip(WORKERS, STAGES, strict=True))
+OUTCOMES = ("ok", "duplicate", "pending", "retried", "dead")
+CONFIRM_OUTCOMES = ("succeeded", "replayed", "pending", "refused", "unavailable")
+REPLAY_RESULTS = ("replayed", "skipped_done", "parked", "failed")
+PAUSE_REASONS = ("dependency", "flood", "backpressure")
+POOL_STATES = ("idle", "used")
+DEPENDENCIES = ("kafka", "course_service", "push_service", "provider")
+
+# An edge on each objective: 2 s for a confirmation, 50 ms for retry lateness, 100 ms for the outbox.
+FAST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+LATENESS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0)
+END_TO_END_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0)
+
+Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
+
+OPERATIONS = frozenset({"operations"})
+GATEWAY = frozenset({"gateway"})
+
+
+class Metrics:
+    """The instruments of one process. `service` is its name in `coursepay run`, e.g. `purchase-worker`."""
+
+    def __init__(self, service: str, topics: Topics) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.service = service
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        workers, tiers = tuple(WORKERS), tuple(topics.delays_s)
+        workers_here = frozenset(WORKERS)
+        own = (service,) if service in WORKERS else ()
+        histogram, counter, gauge = self._histogram, self._counter, self._gauge
+
+        self.confirmation_duration = histogram(
+            "coursepay_confirmation_duration_seconds",
+            "How long does a confirmation take?",
+            FAST_S,
+            outcome=CONFIRM_OUTCOMES,
+        )
+        self.stage_results = counter(
+            "coursepay_stage_results_total",
+            "How often does a stage succeed, repeat, wait, retry or give up?",
+            stage=STAGES,
+            outcome=OUTCOMES,
+        )
+        self.stage_duration = histogram(
+            "coursepay_stage_duration_seconds", "How long does handling take in a stage?", FAST_S, stage=STAGES
+        )
+        self.end_to_end = histogram(
+            "coursepay_end_to_end_seconds",
+            "How long from the payment until a stage is done?",
+            END_TO_END_S,
+            stage=STAGES,
+            retried=("true", "false"),
+        )
+        self.retry_backlog = gauge(
+            "coursepay_retry_backlog_messages",
+            "How many records wait in a retry tier, measured on the cluster?",
+            OPERATIONS,
+            worker=workers,
+            tier=tiers,
+        )
+        self.retry_lateness = histogram(
+            "coursepay_retry_lateness_seconds",
+            "How long after its due time is a retry handled?",
+            LATENESS_S,
+            worker=own,
+            tier=tiers,
+        )
+        self.retry_overdue = gauge(
+            "coursepay_retry_overdue_seconds",
+            "How long is the oldest parked record overdue?",
+            workers_here,
+            worker=own,
+            tier=tiers,
+        )
+        self.consumer_lag = gauge(
+            "coursepay_consumer_lag_messages",
+            "How far is a group behind on a topic, measured on the cluster?",
+            OPERATIONS,
+            topic=(),
+            group=(),
+        )
+        self.dlq_unresolved = gauge(
+            "coursepay_dlq_unresolved_messages", "How many dead letters still matter?", OPERATIONS, worker=workers
+        )
+        self.dlq_replayed = counter(
+            "coursepay_dlq_replayed_total",
+            "What became of replayed dead letters?",
+            worker=workers,
+            result=REPLAY_RESULTS,
+        )
+        self.outbox_pending = gauge(
+            "coursepay_outbox_pending_rows", "How many committed events are not in Kafka yet?", OPERATIONS
+        )
+        self.outbox_oldest = gauge(
+            "coursepay_outbox_oldest_pending_age_seconds",
+            "How old is the oldest event that is not in Kafka yet?",
+            OPERATIONS,
+        )
+        self.outbox_published = counter("coursepay_outbox_published_total", "How many outbox rows were published?")
+        self.outbox_delay = histogram(
+            "coursepay_outbox_delay_seconds", "How long from the commit until Kafka has acknowledged the event?", FAST_S
+        )
+        self.pending_allocations = gauge(
+            "coursepay_pending_allocations", "How many purchases wait for a person to find a trainer?", OPERATIONS
+        )
+        self.worker_paused = gauge(
+            "coursepay_worker_paused",
+            "Is a worker holding still, and why?",
+            workers_here,
+            worker=own,
+            reason=PAUSE_REASONS,
+        )
+        self.handoff_failures = counter(
+            "coursepay_handoff_failures_total",
+            "How often could a record not be handed to a tier or the dead letters?",
+            worker=own,
+        )
+        self.last_poll = gauge(
+            "coursepay_poll_loop_last_poll_timestamp_seconds",
+            "When did the consumer last poll?",
+            workers_here,
+            worker=own,
+        )
+        self.assigned_partitions = gauge(
+            "coursepay_assigned_partitions", "How many partitions does this process own?", workers_here, worker=own
+        )
+        self.parked_records = gauge(
+            "coursepay_parked_records", "How many records wait in memory for their due time?", workers_here, worker=own
+        )
+        self.circuit_state = gauge(
+            "coursepay_circuit_state",
+            "Is a dependency cut off? 0 closed, 1 half open, 2 open.",
+            None,
+            dependency=DEPENDENCIES,
+        )
+        self.rate_limited = counter("coursepay_rate_limited_total", "How many requests were refused by a rate limit?")
+        self.secret_used = counter(
+            "coursepay_secret_used_total", "Is an old signing secret still in use?", provider=(), position=()
+        )
+        self.db_pool_connections = gauge(
+            "coursepay_db_pool_connections", "How busy is the connection pool?", None, state=POOL_STATES
+        )
+        self.sampler_duration = gauge(
+            "coursepay_sampler_duration_seconds", "How long did the last look at the cluster take?", OPERATIONS
+        )
+        self.sampler_errors = counter(
+            "coursepay_sampler_errors_total", "How often did a look at the cluster or the database fail?"
+        )
+        self.sampler_last_success = gauge(
+            "coursepay_sampler_last_success_timestamp_seconds", "How fresh are the sampled figures?", OPERATIONS
+        )
+
+    def _counter(self, name: str, question: str, **labels: Sequence[str]) -> Counter:
+        return _with_zeros(Counter(name, question, tuple(labels), registry=self.registry), labels)
+
+    def _histogram(self, name: str, question: str, buckets: Sequence[float], **labels: Sequence[str]) -> Histogram:
+        return _with_zeros(Histogram(name, question, tuple(labels), buckets=buckets, registry=self.registry), labels)
+
+    def _gauge(self, name: str, question: str, owners: frozenset[str] | None, **labels: Sequence[str]) -> Gauge:
+        if owners is None or self.service in owners:
+            return _with_zeros(Gauge(name, question, tuple(labels), registry=self.registry), labels)
+        self.registry.register(_NameOnly(name, question))
+        return Gauge(name, question, tuple(labels), registry=None)
+
+
+class _NameOnly(Collector):
+    """A family without samples: the name is known, this process does not measure it."""
+
+    def __init__(self, name: str, question: str) -> None:
+        self._family = GaugeMetricFamily(name, question)
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
+
+    def describe(self) -> Iterator[Metric]:
+        yield self._family
+
+
+def _with_zeros(instrument: Instrument, labels: dict[str, Sequence[str]]) -> Instrument:
+    for values in product(*labels.values()) if labels else ():
+        instrument.labels(*values)
+    return instrument

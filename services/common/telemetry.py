@@ -1,0 +1,142 @@
+"""Logs and traces.
+
+Logs: structlog, one canonical line per record or request, JSON on stdout. Only fields of the allow-list pass, so a
+payload, a signature or a name can't slip into a log by being passed along. People get a console renderer with an
+emoji column derived from `outcome`; JSON never has one.
+Traces: one trace from the callback to the notification. The first `traceparent` travels unchanged in the outbox row
+and in the record headers; each attempt is a span of its own.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import structlog
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from services.common.settings import Settings, has_otlp_endpoint
+
+LOG_FIELDS = frozenset(
+    {
+        "event", "level", "timestamp", "service", "stage", "outcome", "reason", "worker", "tier",
+        "paymentId", "orderId", "studentId", "courseId", "trainerId", "allocationId", "purchaseId", "sessionId",
+        "eventId", "eventType", "provider",
+        "topic", "partition", "offset", "attempt", "records", "partitions", "due_in_s", "lateness_ms",
+        "error_class", "error_kind", "error", "exception", "dependency", "fingerprint",
+        "method", "route", "status", "request_id", "duration_ms", "trace_id", "span_id",
+        "address", "port", "pid", "signal", "setting", "version", "rows", "count",
+    }
+)  # fmt: skip
+EMOJI_OF_OUTCOME: Mapping[str, str] = {
+    "ok": "✅",
+    "succeeded": "✅",
+    "duplicate": "♻️",
+    "replayed": "♻️",
+    "pending": "⏳",
+    "retried": "🔁",
+    "dead": "💀",
+    "refused": "⛔",
+    "paused": "⏸️",
+    "resumed": "▶️",
+    "failed": "❌",
+    "unavailable": "❌",
+}
+_PROPAGATOR = TraceContextTextMapPropagator()
+_TRACEPARENT_CHARACTERS = 55
+Fields = MutableMapping[str, Any]
+
+
+def configure_logging(settings: Settings, service: str) -> None:
+    """JSON lines on stdout, or a console renderer when LOG_FORMAT=console. Called once per process."""
+    emoji = settings.log_emoji == "on" and _can_show_emoji()
+    renderer: list[Any]
+    if settings.log_format == "console":
+        renderer = [_emoji_column(shown=emoji), structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    else:
+        renderer = [structlog.processors.JSONRenderer(serializer=_to_json)]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _add_trace_ids,
+            _only_allowed,
+            *renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def configure_tracing(service: str) -> TracerProvider:
+    """Spans are exported over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT (or its traces variant) is set; the SDK reads
+    the other OTEL_* variables, sampling included.
+    """
+    provider = TracerProvider(resource=Resource.create({"service.name": f"coursepay-{service}"}))
+    if has_otlp_endpoint():
+        # Heavy to import, and most processes of a small installation never export.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+@contextmanager
+def span(
+    name: str, *, kind: SpanKind = SpanKind.INTERNAL, traceparent: str | None = None, **attributes: str | int
+) -> Iterator[Span]:
+    """A span that continues `traceparent` when given (and sane), else the current trace."""
+    context = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
+    tracer = trace.get_tracer("coursepay")
+    with tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as started:
+        yield started
+
+
+def current_traceparent() -> str | None:
+    """W3C traceparent of the current span, or None outside any span."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    value = carrier.get("traceparent")
+    return value if value is not None and len(value) <= _TRACEPARENT_CHARACTERS else None
+
+
+def _can_show_emoji() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _emoji_column(*, shown: bool) -> Any:  # noqa: ANN401 - structlog's processor type
+    def add(_logger: object, _method: str, fields: Fields) -> Fields:
+        if shown:
+            emoji = EMOJI_OF_OUTCOME.get(str(fields.get("outcome")), "  ")
+            fields["event"] = f"{emoji} {fields['event']}"
+        return fields
+
+    return add
+
+
+def _add_trace_ids(_logger: object, _method: str, fields: Fields) -> Fields:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        fields["trace_id"] = f"{context.trace_id:032x}"
+        fields["span_id"] = f"{context.span_id:016x}"
+    return fields
+
+
+def _only_allowed(_logger: object, _method: str, fields: Fields) -> Fields:
+    return {key: value for key, value in fields.items() if key in LOG_FIELDS}
+
+
+def _to_json(fields: Any, **_options: object) -> str:  # noqa: ANN401 - structlog's serializer type
+    return orjson.dumps(fields, default=str).decode()

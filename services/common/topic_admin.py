@@ -1,0 +1,113 @@
+"""The manifest against a real cluster: create what is missing, name what differs."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewTopic
+
+from services.common.errors import DependencyError
+from services.common.kafka_config import client_config
+from services.common.settings import Settings
+from services.common.topics import Topics, TopicSpec
+
+_CALL_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicDifference:
+    """`what` is one sentence for an operator."""
+
+    topic: str
+    what: str
+
+
+async def apply_topics(settings: Settings) -> list[str]:
+    """Creates the topics of the manifest that are missing; returns their names. Existing ones are left as they are:
+    `check_topics` names their differences. Raises DependencyError when the cluster does not answer.
+    """
+    return await asyncio.to_thread(_apply, settings)
+
+
+async def check_topics(settings: Settings) -> list[TopicDifference]:
+    """What differs between the manifest and the cluster. Raises DependencyError when the cluster does not answer."""
+    return await asyncio.to_thread(_check, settings)
+
+
+def broker_answers(bootstrap_servers: str, within_s: float) -> bool:
+    """Whether a metadata request is answered."""
+    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
+    try:
+        client.list_topics(timeout=within_s)
+    except KafkaException:
+        return False
+    return True
+
+
+def _apply(settings: Settings) -> list[str]:
+    client = AdminClient(client_config(settings, "coursepay-topics"))
+    existing = _existing(client)
+    missing = [spec for spec in Topics.of(settings).manifest() if spec.name not in existing]
+    if not missing:
+        return []
+    futures = client.create_topics([_new_topic(spec) for spec in missing], operation_timeout=_CALL_S)
+    created = []
+    for name, future in futures.items():
+        try:
+            future.result(timeout=_CALL_S)
+            created.append(name)
+        except KafkaException as error:
+            # Somebody else created it meanwhile.
+            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+                raise DependencyError(f"creating {name}: {error.args[0].str()}", dependency="kafka") from error
+    return sorted(created)
+
+
+def _check(settings: Settings) -> list[TopicDifference]:
+    client = AdminClient(client_config(settings, "coursepay-topics"))
+    existing = _existing(client)
+    specs = Topics.of(settings).manifest()
+    present = [spec for spec in specs if spec.name in existing]
+    configs = _configs(client, [spec.name for spec in present])
+    differences = [TopicDifference(topic=spec.name, what="is missing") for spec in specs if spec.name not in existing]
+    for spec in present:
+        partitions = existing[spec.name]
+        if partitions != spec.partitions:
+            what = f"has {partitions} partitions instead of {spec.partitions}"
+            differences.append(TopicDifference(topic=spec.name, what=what))
+        for key, wanted in spec.config.items():
+            found = configs[spec.name].get(key)
+            if found != wanted:
+                differences.append(TopicDifference(topic=spec.name, what=f"has {key}={found} instead of {wanted}"))
+    return sorted(differences, key=lambda difference: difference.topic)
+
+
+def _existing(client: AdminClient) -> Mapping[str, int]:
+    try:
+        metadata = client.list_topics(timeout=_CALL_S)
+    except KafkaException as error:
+        raise DependencyError(f"Kafka does not answer: {error.args[0].str()}", dependency="kafka") from error
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def _configs(client: AdminClient, names: list[str]) -> Mapping[str, Mapping[str, str]]:
+    if not names:
+        return {}
+    futures = client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
+    return {
+        resource.name: {key: entry.value for key, entry in future.result(timeout=_CALL_S).items()}
+        for resource, future in futures.items()
+    }
+
+
+def _new_topic(spec: TopicSpec) -> NewTopic:
+    return NewTopic(
+        spec.name,
+        num_partitions=spec.partitions,
+        replication_factor=spec.replication_factor,
+        config=dict(spec.config),
+    )
