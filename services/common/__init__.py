@@ -4,6 +4,7 @@ settings.py      every address and secret, the only reader of the environment;  
 limits.py        limits that nobody tunes
 errors.py        what can go wrong, as one tree
 events.py        a frozen dataclass per event;  validation.py  what their values may be;  codec.py  event <-> bytes
+registry.py      the codec with a registry's schema ids
 topics.py        the routing table;  topic_admin.py  the same on a cluster;  kafka_config.py  how clients connect
 database.py      pool, transactions, deadlines
 metrics.py       the catalogue of instruments;  telemetry.py  logs and traces

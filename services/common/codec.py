@@ -48,6 +48,15 @@ class Codec:
         self._by_id = {schema_id: key for key, schema_id in ids.items()}
         self._readers = {name: schemas[name, WRITER_VERSIONS[name]] for name in EVENT_TYPES}
 
+    @property
+    def released(self) -> tuple[tuple[str, int], ...]:
+        """(event type, version) of every released schema."""
+        return tuple(self._schemas)
+
+    def with_ids(self, ids: Mapping[tuple[str, int], int]) -> "Codec":
+        """The same schemas under a registry's ids."""
+        return Codec(self._schemas, ids)
+
     def encode(self, event: Event) -> EncodedEvent:
         name = type(event).__name__
         version = WRITER_VERSIONS[name]
