@@ -1,0 +1,112 @@
+"""All services and the sandbox as child processes on free ports, ready to be used."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.common.settings import PREFIX, Settings
+from services.sandbox.accounts import razorpay_account, sandbox_environment
+from services.sandbox.demo.children import Child, free_ports
+
+SERVICES: Mapping[str, str] = {
+    "gateway": "services.gateway_api",
+    "purchase-worker": "services.purchase_worker",
+    "assignment-worker": "services.assignment_worker",
+    "notifier": "services.notifier",
+    "operations": "services.operations",
+}
+_SANDBOX = "sandbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """`settings` are those that the services run with; `children` by name: the services' and `sandbox`."""
+
+    settings: Settings
+    gateway_url: str
+    sandbox_url: str
+    children: Mapping[str, Child]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    gateway: int
+    sandbox: int
+    metrics: Mapping[str, int]
+
+
+@asynccontextmanager
+async def open_system(
+    settings: Settings, *, directory: Path, push_error_rate: float, ports: Ports | None = None
+) -> AsyncIterator[System]:
+    """Yields when all are ready; stops all of them on exit, whatever happened. `settings` name the stack and the
+    database, which must be migrated. Logs go to `directory`. Raises ChildFailedError.
+    """
+    ports = ports or choose_ports()
+    gateway_url, sandbox_url = f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.sandbox}"
+    account = razorpay_account(settings, f"{gateway_url}/api/v1/webhooks/razorpay")
+    shared = {**_shared_environment(settings, ports), **sandbox_environment(account, sandbox_url)}
+    options = [
+        "--port",
+        str(ports.sandbox),
+        "--webhook-url",
+        account.webhook_url,
+        "--push-errors",
+        str(push_error_rate),
+    ]
+    children = {
+        _SANDBOX: Child(
+            _SANDBOX,
+            arguments=["services.cli", "sandbox", *options],
+            environment=shared,
+            ready_url=f"{sandbox_url}/control/health",
+            log=directory / "sandbox.log",
+        )
+    }
+    for name, module in SERVICES.items():
+        port = ports.metrics.get(name, ports.gateway)
+        children[name] = Child(
+            name,
+            arguments=[module],
+            environment={**shared, f"{PREFIX}METRICS_PORT": str(port)},
+            ready_url=f"http://127.0.0.1:{port}/health/ready",
+            log=directory / f"{name}.log",
+        )
+    try:
+        for child in children.values():
+            await child.start()
+        await asyncio.gather(*(child.wait_until_ready() for child in children.values()))
+        yield System(settings=settings, gateway_url=gateway_url, sandbox_url=sandbox_url, children=children)
+    finally:
+        # The sandbox last: services that drain still talk to it.
+        await asyncio.gather(*(child.stop() for name, child in children.items() if name != _SANDBOX))
+        await children[_SANDBOX].stop()
+
+
+def choose_ports() -> Ports:
+    gateway, sandbox, *others = free_ports(2 + len(SERVICES) - 1)
+    workers = [name for name in SERVICES if name != "gateway"]
+    return Ports(gateway=gateway, sandbox=sandbox, metrics=dict(zip(workers, others, strict=True)))
+
+
+def _shared_environment(settings: Settings, ports: Ports) -> dict[str, str]:
+    """What every child gets. Empty values switch off what the caller's own environment may hold for real use."""
+    values = {
+        "ENVIRONMENT": settings.environment.value,
+        "STATE_DIRECTORY": str(settings.state_directory.absolute()),
+        "KAFKA_BOOTSTRAP_SERVERS": settings.required_bootstrap_servers(),
+        "KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
+        "KAFKA_PARTITIONS": str(settings.kafka_partitions),
+        "DATABASE_URL": settings.required_database_url(),
+        "GATEWAY_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(ports.gateway),
+        "RATE_LIMITS": "off",
+        "AUTH_JWKS_URL": "",
+        "AUTH_PUBLIC_KEY_FILE": "",
+        "STRIPE_API_KEY": "",
+        "CRASH_POINT": "",
+        "LOG_FORMAT": "json",
+    }
+    return {PREFIX + name: value for name, value in values.items()}
