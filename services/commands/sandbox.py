@@ -10,7 +10,7 @@ from rich.console import Console
 from services.common.errors import ConfigurationError
 from services.common.runtime import run_service
 from services.common.settings import Settings
-from services.sandbox.accounts import RazorpayAccount, razorpay_account, sandbox_environment
+from services.sandbox.accounts import Accounts, sandbox_accounts, sandbox_environment
 from services.sandbox.failures import CallFailures, Failures, WebhookFailures
 from services.sandbox.server import serve_sandbox
 
@@ -24,7 +24,7 @@ def serve(
     context: typer.Context,
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = PORT,
-    webhook_url: Annotated[str | None, typer.Option(help="where events go; default: the gateway's address")] = None,
+    gateway_url: Annotated[str | None, typer.Option(help="who gets the webhooks; default: by the settings")] = None,
     provider_errors: Rate = 0,
     course_errors: Rate = 0,
     push_errors: Rate = 0,
@@ -42,9 +42,9 @@ def serve(
     )
 
     async def run(settings: Settings, stop: asyncio.Event) -> None:
-        account = razorpay_account(settings, webhook_url)
-        async with serve_sandbox(account, port=port, failures=failures, seed=seed) as bound:
-            _print_addresses(account, f"http://127.0.0.1:{bound}")
+        accounts = sandbox_accounts(settings, gateway_url)
+        async with serve_sandbox(accounts, port=port, failures=failures, seed=seed) as bound:
+            _print_addresses(accounts, f"http://127.0.0.1:{bound}")
             await stop.wait()
 
     raise typer.Exit(run_service("sandbox", run))
@@ -56,16 +56,17 @@ def env(port: Annotated[int, typer.Option(min=1, max=65535)] = PORT) -> None:
     settings = Settings.from_environment()
     if settings.production:
         raise ConfigurationError("the sandbox's keys are public; COURSEPAY_ENVIRONMENT=production refuses them")
-    values = sandbox_environment(razorpay_account(settings), f"http://127.0.0.1:{port}")
+    values = sandbox_environment(sandbox_accounts(settings), f"http://127.0.0.1:{port}")
     for name, value in values.items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
-def _print_addresses(account: RazorpayAccount, base_url: str) -> None:
+def _print_addresses(accounts: Accounts, base_url: str) -> None:
     console = Console(stderr=True, highlight=False)
     console.print(f"[bold]sandbox[/bold]  {base_url}")
-    console.print(f"  provider   POST {base_url}/v1/orders   pay at {base_url}/checkout/ORDER_ID")
-    console.print(f"  webhooks   {account.webhook_url or 'nowhere'}")
+    console.print(f"  razorpay   POST {base_url}/v1/orders   pay at {base_url}/checkout/ORDER_ID")
+    console.print(f"  stripe     POST {base_url}/v1/payment_intents   pay at {base_url}/checkout/INTENT_ID/pay")
+    console.print(f"  webhooks   {accounts.razorpay.webhook_url or 'nowhere'}")
     console.print(f"  courses    GET {base_url}/courses/course-0001")
     console.print(f"  push       POST {base_url}/v1/messages   count at {base_url}/control/push")
     console.print(f"  failures   GET, PUT {base_url}/control/failures")

@@ -1,7 +1,7 @@
 """The world around coursepay, to try things against: the outside services, a catalogue, the local stack, the demo.
 
 server.py          one HTTP server with all simulators;  control.py  its switchboard under /control
-razorpay/          a payment provider of Razorpay's shape: orders, checkout, payments, refunds
+razorpay/, stripe/ payment providers of their shapes: orders, checkout, payments, refunds
 webhooks.py        signed deliveries, repeated until accepted, as providers do
 course_service.py  the name of a course;  push_service.py  messages to a student's phone
 failures.py        what fails on purpose, and how often

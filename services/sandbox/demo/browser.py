@@ -10,13 +10,12 @@ from uuid import NAMESPACE_URL, uuid5
 
 import aiohttp
 
+from services.sandbox.demo.patience import PATIENCE_S
 from services.sandbox.demo.plan import Journey
 from services.sandbox.ledger.evidence import Answer
 
 CONNECTIONS_MAX = 256
 _CALL_S = 10.0
-# A browser's page retries for this long; a student who gives up is confirmed by the webhook.
-PATIENCE_S = 90.0
 _AGAIN_AFTER_S = 1.0
 _UNREACHABLE = 0
 Fields = Mapping[str, Any]

@@ -12,7 +12,6 @@ from services.sandbox.demand import Wish, wishes
 
 COURSES = 20
 TRAINERS = 160
-POISON = 5
 PUSH_ERROR_RATE = 0.10
 
 _TWICE, _FORGED, _FAILING_ONCE, _FAILING_ALWAYS, _STARVED = 0.05, 0.02, 0.03, 0.01, 0.02
@@ -44,7 +43,6 @@ class Plan:
     journeys: Sequence[Journey]
     rate: float
     seed: int
-    poison: int = POISON
 
     @property
     def duration_s(self) -> float:

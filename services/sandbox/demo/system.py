@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.settings import PREFIX, Settings
-from services.sandbox.accounts import razorpay_account, sandbox_environment
+from services.sandbox.accounts import sandbox_accounts, sandbox_environment
 from services.sandbox.demo.children import Child, free_ports
 
 SERVICES: Mapping[str, str] = {
@@ -46,16 +46,9 @@ async def open_system(
     """
     ports = ports or choose_ports()
     gateway_url, sandbox_url = f"http://127.0.0.1:{ports.gateway}", f"http://127.0.0.1:{ports.sandbox}"
-    account = razorpay_account(settings, f"{gateway_url}/api/v1/webhooks/razorpay")
-    shared = {**_shared_environment(settings, ports), **sandbox_environment(account, sandbox_url)}
-    options = [
-        "--port",
-        str(ports.sandbox),
-        "--webhook-url",
-        account.webhook_url,
-        "--push-errors",
-        str(push_error_rate),
-    ]
+    accounts = sandbox_accounts(settings, gateway_url)
+    shared = {**_shared_environment(settings, ports), **sandbox_environment(accounts, sandbox_url)}
+    options = ["--port", str(ports.sandbox), "--gateway-url", gateway_url, "--push-errors", str(push_error_rate)]
     children = {
         _SANDBOX: Child(
             _SANDBOX,
@@ -105,7 +98,6 @@ def _shared_environment(settings: Settings, ports: Ports) -> dict[str, str]:
         "RATE_LIMITS": "off",
         "AUTH_JWKS_URL": "",
         "AUTH_PUBLIC_KEY_FILE": "",
-        "STRIPE_API_KEY": "",
         "CRASH_POINT": "",
         "LOG_FORMAT": "json",
     }

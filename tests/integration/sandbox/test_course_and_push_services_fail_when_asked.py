@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from services.common.settings import Settings
-from services.sandbox.accounts import razorpay_account
+from services.sandbox.accounts import sandbox_accounts
 from services.sandbox.failures import Failures
 from services.sandbox.server import serve_sandbox
 
@@ -14,7 +14,7 @@ MESSAGE = {"studentId": "student-1", "title": "Your course", "body": "is ready",
 @pytest.fixture
 async def sandbox() -> AsyncIterator[aiohttp.ClientSession]:
     async with (
-        serve_sandbox(razorpay_account(Settings(), ""), port=0, failures=Failures()) as port,
+        serve_sandbox(sandbox_accounts(Settings(), ""), port=0, failures=Failures()) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
         yield session

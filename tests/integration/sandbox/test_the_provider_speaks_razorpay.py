@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from services.common.settings import Settings
-from services.sandbox.accounts import RazorpayAccount, razorpay_account
+from services.sandbox.accounts import Accounts, RazorpayAccount, sandbox_accounts
 from services.sandbox.failures import Failures, WebhookFailures
 from services.sandbox.razorpay.entities import Json
 from services.sandbox.server import serve_sandbox
@@ -24,7 +24,7 @@ async def received() -> Received:
 
 
 @pytest.fixture
-async def account(received: Received) -> AsyncIterator[RazorpayAccount]:
+async def accounts(received: Received) -> AsyncIterator[Accounts]:
     """Its webhooks go to a server that refuses the first one."""
     refused: list[bool] = []
 
@@ -37,16 +37,21 @@ async def account(received: Received) -> AsyncIterator[RazorpayAccount]:
         return web.Response()
 
     app = web.Application()
-    app.router.add_post("/hook", take)
+    app.router.add_post("/api/v1/webhooks/razorpay", take)
     async with TestServer(app) as server:
-        yield razorpay_account(Settings(), str(server.make_url("/hook")))
+        yield sandbox_accounts(Settings(), str(server.make_url("")).rstrip("/"))
 
 
 @pytest.fixture
-async def sandbox(account: RazorpayAccount) -> AsyncIterator[aiohttp.ClientSession]:
-    auth = aiohttp.encode_basic_auth(account.key_id, account.key_secret.decode())
+def account(accounts: Accounts) -> RazorpayAccount:
+    return accounts.razorpay
+
+
+@pytest.fixture
+async def sandbox(accounts: Accounts) -> AsyncIterator[aiohttp.ClientSession]:
+    auth = aiohttp.encode_basic_auth(accounts.razorpay.key_id, accounts.razorpay.key_secret.decode())
     async with (
-        serve_sandbox(account, port=0, failures=Failures()) as port,
+        serve_sandbox(accounts, port=0, failures=Failures()) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Authorization": auth}) as session,
     ):
         yield session
@@ -100,11 +105,11 @@ async def test_webhooks_are_signed_and_repeated_until_accepted(
     assert {b"payment.captured" in body or b"order.paid" in body for body, _, _ in received} == {True}
 
 
-async def test_a_webhook_may_come_twice_with_the_same_event_id(account: RazorpayAccount, received: Received) -> None:
+async def test_a_webhook_may_come_twice_with_the_same_event_id(accounts: Accounts, received: Received) -> None:
     failures = Failures(webhook=WebhookFailures(twice_rate=1))
-    auth = aiohttp.encode_basic_auth(account.key_id, account.key_secret.decode())
+    auth = aiohttp.encode_basic_auth(accounts.razorpay.key_id, accounts.razorpay.key_secret.decode())
     async with (
-        serve_sandbox(account, port=0, failures=failures) as port,
+        serve_sandbox(accounts, port=0, failures=failures) as port,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers={"Authorization": auth}) as session,
     ):
         await _post(session, f"/checkout/{await _order(session)}/pay", {})
