@@ -1,6 +1,7 @@
 """The REST API under /v1: form-encoded bodies, bearer or basic auth with the secret key, idempotency keys on POST."""
 
 import hmac
+
 from aiohttp import BasicAuth, web
 from pydantic import BaseModel, Field
 
