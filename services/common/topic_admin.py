@@ -38,6 +38,15 @@ async def check_topics(settings: Settings) -> list[TopicDifference]:
     return await asyncio.to_thread(_check, settings)
 
 
+async def delete_topics(settings: Settings) -> None:
+    """Deletes the manifest's topics, for runs that made topics of their own. Raises ValueError without a prefix, so
+    that it can never hit the real ones; DependencyError when the cluster does not answer.
+    """
+    if not settings.kafka_topic_prefix:
+        raise ValueError("only topics with a prefix are deleted")
+    await asyncio.to_thread(_delete, settings)
+
+
 def broker_answers(bootstrap_servers: str, within_s: float) -> bool:
     """Whether a metadata request is answered."""
     client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
@@ -65,6 +74,17 @@ def _apply(settings: Settings) -> list[str]:
             if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise DependencyError(f"creating {name}: {error.args[0].str()}", dependency="kafka") from error
     return sorted(created)
+
+
+def _delete(settings: Settings) -> None:
+    client = AdminClient(client_config(settings, "coursepay-topics"))
+    existing = _existing(client)
+    doomed = [spec.name for spec in Topics.of(settings).manifest() if spec.name in existing]
+    for name, future in client.delete_topics(doomed, operation_timeout=_CALL_S).items() if doomed else ():
+        try:
+            future.result(timeout=_CALL_S)
+        except KafkaException as error:
+            raise DependencyError(f"deleting {name}: {error.args[0].str()}", dependency="kafka") from error
 
 
 def _check(settings: Settings) -> list[TopicDifference]:
