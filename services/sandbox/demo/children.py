@@ -103,3 +103,12 @@ def free_ports(count: int) -> list[int]:
     finally:
         for server in sockets:
             server.close()
+
+
+def is_free(port: int) -> bool:
+    """Whether this machine's loopback address has nobody listening on the port."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
