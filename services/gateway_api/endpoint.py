@@ -1,0 +1,48 @@
+"""What is known about a route beside its handler: who may call it, what it reads, how it may answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel
+
+from services.gateway_api.limits import BODY_BYTES_MAX
+from services.gateway_api.roles import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """Of the query or a header. `schema` is JSON Schema."""
+
+    name: str
+    where: Literal["query", "header"]
+    schema: Mapping[str, object]
+    required: bool = False
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """`roles` empty: no token is asked for. `answers`: status -> model, None for an answer without JSON;
+    `problems`: the other statuses, besides those that every route may give.
+    """
+
+    method: str
+    path: str
+    summary: str
+    roles: frozenset[Role] = frozenset()
+    body: type[BaseModel] | None = None
+    body_required: bool = True
+    form_too: bool = False
+    raw_body: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX
+    parameters: tuple[Parameter, ...] = ()
+    answers: Mapping[int, type[BaseModel] | str]
+    problems: tuple[int, ...] = ()
+    headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    hidden: bool = False
+    deprecated: bool = False
+
+    @property
+    def reads_body(self) -> bool:
+        return self.body is not None or self.raw_body

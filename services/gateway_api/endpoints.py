@@ -1,0 +1,232 @@
+"""Every route of the gateway in one table. The guard enforces it, the OpenAPI document is made from it, and tests
+walk it; a route that is mounted but missing here stops the start.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from aiohttp import web
+
+from services.gateway_api import answers as told
+from services.gateway_api.admin_bodies import AllocateBody, ApproveBody, PricesBody, ReasonBody, RetryBody, TrainerBody
+from services.gateway_api.confirm_body import ConfirmBody
+from services.gateway_api.endpoint import Endpoint, Parameter
+from services.gateway_api.limits import (
+    IDEMPOTENCY_KEY_CHARACTERS_MAX,
+    PAGE_ITEMS,
+    PAGE_ITEMS_MAX,
+    WEBHOOK_BYTES_MAX,
+)
+from services.gateway_api.order_body import OrderBody
+from services.gateway_api.roles import STAFF, Role
+
+Key = tuple[str, str]
+STUDENT, SUPPORT, OPS = frozenset({Role.STUDENT}), frozenset({Role.SUPPORT}), frozenset({Role.OPS})
+OWNER_OR_STAFF = STUDENT | STAFF
+TRAINER_OR_SUPPORT = frozenset({Role.TRAINER, Role.SUPPORT})
+
+_PAGE = (
+    Parameter(
+        name="limit",
+        where="query",
+        schema={"type": "integer", "minimum": 1, "maximum": PAGE_ITEMS_MAX, "default": PAGE_ITEMS},
+    ),
+    Parameter(name="cursor", where="query", schema={"type": "string"}, description="nextCursor of the page before"),
+)
+_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARACTERS_MAX}
+_KEY = Parameter(
+    name="Idempotency-Key",
+    where="header",
+    schema=_KEY_SCHEMA,
+    required=True,
+    description="a repeated key gets the first answer, for 24 hours",
+)
+_ENROLLMENT_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_MISTAKES = (400, 415, 422)
+
+
+def endpoint_of(request: web.Request) -> Endpoint | None:
+    """None for a path or method that nobody serves."""
+    resource = request.match_info.route.resource
+    if resource is None:
+        return None
+    method = "GET" if request.method == "HEAD" else request.method
+    return ENDPOINTS.get((method, resource.canonical)) or ENDPOINTS.get(("*", resource.canonical))
+
+
+def _table() -> Iterator[Endpoint]:
+    yield from _payments()
+    yield from _students()
+    yield from _enrollments()
+    yield from _allocations()
+    yield from _sessions_and_catalogue()
+    yield from _service()
+
+
+def _payments() -> Iterator[Endpoint]:
+    yield Endpoint(
+        method="POST",
+        path="/api/v1/orders",
+        summary="Open an order. The price comes from the price table.",
+        roles=STUDENT,
+        body=OrderBody,
+        parameters=(_KEY,),
+        answers={201: told.OrderAnswer},
+        headers={201: ("Location",)},
+        problems=(*_MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="POST",
+        path="/api/v1/payments/confirm",
+        summary="Carry the provider's callback to coursepay, as JSON or as the form that the provider posts.",
+        body=ConfirmBody,
+        form_too=True,
+        answers={200: told.ConfirmAnswer, 202: told.ConfirmPendingAnswer},
+        headers={202: ("Location", "Retry-After")},
+        problems=(*_MISTAKES, 401, 404, 409),
+    )
+    yield Endpoint(
+        method="POST",
+        path="/api/v1/webhooks/{provider}",
+        summary="A payment provider's signed event.",
+        raw_body=True,
+        body_bytes_max=WEBHOOK_BYTES_MAX,
+        answers={200: told.WebhookAnswer},
+        problems=(400, 404, 415, 422),
+    )
+    yield Endpoint(
+        method="GET",
+        path="/api/v1/payments/{orderId}",
+        summary="How far a payment is.",
+        roles=OWNER_OR_STAFF,
+        answers={200: told.PaymentAnswer},
+        problems=(404,),
+    )
+
+
+def _students() -> Iterator[Endpoint]:
+    for name, page in (
+        ("purchases", told.PurchasePage),
+        ("sessions", told.SessionPage),
+        ("progress", told.ProgressPage),
+    ):
+        yield Endpoint(
+            method="GET",
+            path=f"/api/v1/students/{{studentId}}/{name}",
+            summary=f"A student's {name}.",
+            roles=OWNER_OR_STAFF,
+            parameters=_PAGE,
+            answers={200: page},
+            problems=(404, 422),
+        )
+
+
+def _enrollments() -> Iterator[Endpoint]:
+    for path in ("/api/v1/enrollments", "/api/v1/enrollments/{rest}"):
+        for method in _ENROLLMENT_METHODS:
+            yield Endpoint(
+                method=method,
+                path=path,
+                summary="Gone: a payment makes the purchase by itself.",
+                deprecated=True,
+                answers={410: told.ProblemAnswer},
+                headers={410: ("Deprecation", "Sunset", "Link", "Cache-Control")},
+            )
+        yield Endpoint(method="*", path=path, summary="Gone", hidden=True, answers={410: told.ProblemAnswer})
+
+
+def _allocations() -> Iterator[Endpoint]:
+    allocations = "/api/v1/admin/allocations"
+    status = Parameter(name="status", where="query", schema={"type": "string", "enum": ["pending"]}, required=True)
+    yield Endpoint(
+        method="GET",
+        path=allocations,
+        summary="Purchases that wait for a person to find a trainer, and why.",
+        roles=SUPPORT,
+        parameters=(status, *_PAGE),
+        answers={200: told.AllocationPage},
+        problems=(422,),
+    )
+    yield Endpoint(
+        method="POST",
+        path=f"{allocations}/retry-auto-assign",
+        summary="Try again to find a trainer for a student's oldest purchase without one.",
+        roles=SUPPORT,
+        body=RetryBody,
+        answers={200: told.AllocationAnswer},
+        problems=(*_MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="POST",
+        path=f"{allocations}/{{allocationId}}/approve",
+        summary="Approve a pending allocation, optionally with another trainer.",
+        roles=SUPPORT,
+        body=ApproveBody,
+        body_required=False,
+        answers={200: told.AllocationAnswer},
+        problems=(*_MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="POST",
+        path=f"{allocations}/allocate",
+        summary="Give a student's purchase to a named trainer.",
+        roles=SUPPORT,
+        body=AllocateBody,
+        answers={201: told.AllocationAnswer},
+        problems=(*_MISTAKES, 404, 409),
+    )
+
+
+def _sessions_and_catalogue() -> Iterator[Endpoint]:
+    for verb in ("complete", "cancel"):
+        yield Endpoint(
+            method="POST",
+            path=f"/api/v1/admin/sessions/{{sessionId}}/{verb}",
+            summary=f"{verb.capitalize()} a tutoring session; repeating it changes nothing.",
+            roles=TRAINER_OR_SUPPORT,
+            body=ReasonBody,
+            body_required=False,
+            answers={200: told.SessionAnswer},
+            problems=(*_MISTAKES, 404, 409),
+        )
+    yield Endpoint(
+        method="PUT",
+        path="/api/v1/admin/trainers/{trainerId}",
+        summary="Create or fully replace a trainer.",
+        roles=OPS,
+        body=TrainerBody,
+        answers={200: told.TrainerAnswer},
+        problems=(*_MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="PUT",
+        path="/api/v1/admin/courses/{courseId}/prices",
+        summary="Set the prices of a course; creates the course when unknown.",
+        roles=OPS,
+        body=PricesBody,
+        answers={200: told.PricesAnswer},
+        problems=(*_MISTAKES, 404),
+    )
+
+
+def _service() -> Iterator[Endpoint]:
+    yield Endpoint(
+        method="GET", path="/health/live", summary="Whether the process works.", answers={200: told.HealthAnswer}
+    )
+    yield Endpoint(
+        method="GET",
+        path="/health/ready",
+        summary="Whether requests should come here.",
+        answers={200: told.HealthAnswer, 503: told.HealthAnswer},
+    )
+    yield Endpoint(method="GET", path="/metrics", summary="For Prometheus.", answers={200: "text/plain"})
+    yield Endpoint(method="GET", path="/openapi.json", summary="This document.", answers={200: "application/json"})
+    yield Endpoint(
+        method="GET",
+        path="/problems/{slug}",
+        summary="What a problem's type means.",
+        answers={200: "text/plain"},
+        problems=(404,),
+    )
+
+
+ENDPOINTS: Mapping[Key, Endpoint] = {(endpoint.method, endpoint.path): endpoint for endpoint in _table()}

@@ -1,0 +1,48 @@
+"""Before any handler runs: Content-Encoding, token, role, rate limit, body size and time, all from endpoints.py."""
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from services.gateway_api.auth import Authenticator, Caller, remember_caller
+from services.gateway_api.endpoint import Endpoint
+from services.gateway_api.endpoints import endpoint_of
+from services.gateway_api.limits import BODY_READ_S
+from services.gateway_api.middlewares import Handler
+from services.gateway_api.problems import Problem
+from services.gateway_api.ratelimits import RateLimits
+from services.gateway_api.reading import read_body, refuse_encoded_body
+
+_UNKNOWN_ADDRESS = "unknown"
+
+
+def guarding(authenticator: Authenticator, rate_limits: RateLimits, *, body_read_s: float = BODY_READ_S) -> Middleware:
+    """A handler behind it may call request.read() freely: the body is there, whole and within its limit."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        endpoint = endpoint_of(request)
+        if endpoint is None:
+            return await handler(request)
+        if endpoint.reads_body:
+            refuse_encoded_body(request)
+        if endpoint.roles:
+            caller = await authenticator.identify(request)
+            rate_limits.count_request(caller.subject)
+            _require_role(caller, endpoint)
+            remember_caller(request, caller)
+        if endpoint.reads_body:
+            await read_body(request, endpoint.body_bytes_max, within_s=body_read_s)
+        try:
+            return await handler(request)
+        except Problem as problem:
+            if problem.slug == "invalid-signature":
+                rate_limits.count_bad_signature(request.remote or _UNKNOWN_ADDRESS)
+            raise
+
+    return guard
+
+
+def _require_role(caller: Caller, endpoint: Endpoint) -> None:
+    if caller.roles.isdisjoint(endpoint.roles):
+        wanted = ", ".join(sorted(endpoint.roles))
+        raise Problem("forbidden", 403, "The token's roles do not allow this", f"One of: {wanted}.")

@@ -1,0 +1,44 @@
+"""Rate limits, in memory of each process: bad signatures per address, everything else per subject.
+
+A valid signature is never limited, because it is checked before it is counted. RATE_LIMITS=off lifts the limit per
+subject only: guessing signatures stays slow.
+"""
+
+import math
+import time
+
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from services.common.metrics import Metrics
+from services.gateway_api.limits import BAD_SIGNATURES_MAX, RATE_WINDOW_S, SUBJECT_REQUESTS_MAX
+from services.gateway_api.problems import Problem
+
+
+class RateLimits:
+    """One per gateway. Thread-safe."""
+
+    def __init__(self, metrics: Metrics, *, subjects_limited: bool) -> None:
+        self._metrics = metrics
+        self._subjects_limited = subjects_limited
+        self._window = MovingWindowRateLimiter(MemoryStorage())
+        self._bad_signatures = RateLimitItemPerSecond(BAD_SIGNATURES_MAX, RATE_WINDOW_S, namespace="signature")
+        self._requests = RateLimitItemPerSecond(SUBJECT_REQUESTS_MAX, RATE_WINDOW_S, namespace="subject")
+
+    def count_bad_signature(self, address: str) -> None:
+        """Raises Problem 429 from the 101st within 10 s on."""
+        self._hit(self._bad_signatures, address)
+
+    def count_request(self, subject: str) -> None:
+        """Raises Problem 429 above the limit."""
+        if self._subjects_limited:
+            self._hit(self._requests, subject)
+
+    def _hit(self, limit: RateLimitItemPerSecond, who: str) -> None:
+        if self._window.hit(limit, who):
+            return
+        self._metrics.rate_limited.inc()
+        free_at = self._window.get_window_stats(limit, who).reset_time
+        wait_s = max(1, min(RATE_WINDOW_S, math.ceil(free_at - time.time())))
+        raise Problem("rate-limited", 429, "Too many requests", headers={"Retry-After": str(wait_s)})

@@ -1,0 +1,16 @@
+"""Who may do what. A role is a word in a token; which route wants which stands in endpoints.py."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    STUDENT = "student"
+    TRAINER = "trainer"
+    VIEWER = "viewer"
+    SUPPORT = "support"
+    FINANCE = "finance"
+    OPS = "ops"
+
+
+# They may read any student's data.
+STAFF = frozenset({Role.VIEWER, Role.SUPPORT, Role.FINANCE, Role.OPS})

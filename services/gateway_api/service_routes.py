@@ -1,0 +1,53 @@
+"""/health/live, /health/ready, /metrics and /openapi.json of the gateway, on its own port."""
+
+import time
+from collections.abc import Callable
+
+import orjson
+from aiohttp import web
+
+from services.common.database import Database
+from services.common.health import check_handler, metrics_handler
+from services.common.metrics import Metrics
+from services.gateway_api.openapi import openapi_document
+
+_PROBE_S = 1.0
+
+
+class Readiness:
+    """Ready: not draining, and PostgreSQL takes writes. Kafka does not count: a payment is confirmed without it.
+
+    An answer is kept for a second, so that probing costs the database nothing.
+    """
+
+    def __init__(self, database: Database, *, draining: Callable[[], bool]) -> None:
+        self._database = database
+        self._draining = draining
+        self._passed = False
+        self._asked_at: float | None = None
+
+    async def passes(self) -> bool:
+        if self._draining():
+            return False
+        if self._asked_at is None or time.monotonic() - self._asked_at >= _PROBE_S:
+            self._passed = await self._database.probe(within_s=_PROBE_S)
+            self._asked_at = time.monotonic()
+        return self._passed
+
+
+def routes(metrics: Metrics, readiness: Readiness) -> list[web.RouteDef]:
+    document = orjson.dumps(openapi_document())
+
+    async def ready(_request: web.Request) -> web.Response:
+        passed = await readiness.passes()
+        return web.json_response({"status": "ok" if passed else "failing"}, status=200 if passed else 503)
+
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=document, content_type="application/json")
+
+    return [
+        web.get("/health/live", check_handler(lambda: True)),
+        web.get("/health/ready", ready),
+        web.get("/metrics", metrics_handler(metrics.registry)),
+        web.get("/openapi.json", openapi),
+    ]
