@@ -14,7 +14,7 @@ from services.common.kafka_config import client_config
 from services.common.settings import Settings
 
 _CALL_S = 10.0
-_FETCH_S = 1.0
+_FETCH_S = 0.2
 _FETCH_RECORDS = 2_000
 RECORDS_MAX = 5_000_000
 # (topic, partition) -> (low, high)
