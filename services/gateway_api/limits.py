@@ -31,5 +31,5 @@ JWKS_REFRESH_S = 30.0
 JWKS_BYTES_MAX = 256 * 1024
 JWKS_CALL_S = 1.5
 DRAIN_S = 10.0
-# A new connection that has not sent its request by then is closed.
-FIRST_REQUEST_S = 15.0
+# Longer than the idle time of a load balancer would be, short enough against connections that never speak.
+KEEP_ALIVE_S = 15.0

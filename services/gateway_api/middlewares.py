@@ -1,4 +1,4 @@
-"""What happens round every handler, outermost first: answer (id, span, errors, line), CORS, guard."""
+"""What happens round every handler, outermost first: CORS, answering (id, span, errors, log line), guard."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -44,7 +44,10 @@ def answering() -> Middleware:
 
 
 def cors(origins: frozenset[str]) -> Middleware:
-    """Answers preflights and marks answers for browsers on `origins`. No cookies are used, so none are allowed."""
+    """Answers preflights and marks answers for browsers on `origins`. No cookies are used, so none are allowed.
+
+    It stands outside of `answering`: a browser may read a refusal only when that carries the header too.
+    """
 
     @web.middleware
     async def allow(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -61,11 +64,7 @@ def cors(origins: frozenset[str]) -> Middleware:
                 },
             )
         else:
-            try:
-                response = await handler(request)
-            except Problem as problem:
-                # A browser may read a refusal only when it carries the header too.
-                response = problem.response(request_id_of(request))
+            response = await handler(request)
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
         response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, Retry-After, X-Request-Id"
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)

@@ -44,9 +44,9 @@ def _time_zone(name: str) -> str:
 
 def _calendar_date(value: object) -> object:
     # pydantic would also take a string of Unix seconds.
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) is None:
+    if not isinstance(value, str) or re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value) is None:
         raise ValueError("a date like 2027-01-04")
-    return value
+    return date.fromisoformat(value)
 
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
