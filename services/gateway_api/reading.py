@@ -44,6 +44,13 @@ async def read_json(request: web.Request, limit_bytes: int = BODY_BYTES_MAX) -> 
     return decode_json(await read_body(request, limit_bytes))
 
 
+async def read_optional_json(request: web.Request) -> Any:  # noqa: ANN401 - any JSON value
+    """As read_json; no body at all is an empty object."""
+    if await read_body(request, BODY_BYTES_MAX):
+        return await read_json(request)
+    return {}
+
+
 def refuse_encoded_body(request: web.Request) -> None:
     """Raises Problem 415. A compressed body could grow a thousandfold after every size check."""
     if hdrs.CONTENT_ENCODING in request.headers:
