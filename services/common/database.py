@@ -41,12 +41,15 @@ class Database:
     async def connection(self, *, deadline_s: float | None = None) -> AsyncIterator[Transaction]:
         """A connection without a transaction, for single statements. Errors are raised as RecordError kinds.
 
-        After `deadline_s` (default: the setting DATABASE_DEADLINE) the connection is terminated, and whatever waits
-        on it raises DependencyError.
+        `deadline_s` (default: the setting DATABASE_DEADLINE) counts from the call, waiting for the pool included. Then
+        the connection is terminated, and whatever waits on it raises DependencyError.
         """
+        loop = asyncio.get_running_loop()
+        within_s = deadline_s or self._deadline_s
+        deadline = loop.time() + within_s
         with translated_errors():
-            connection = await self.pool.acquire(timeout=POOL_ACQUIRE_S)
-            timer = asyncio.get_running_loop().call_later(deadline_s or self._deadline_s, connection.terminate)
+            connection = await self.pool.acquire(timeout=min(POOL_ACQUIRE_S, within_s))
+            timer = loop.call_at(deadline, connection.terminate)
             try:
                 yield connection
             finally:

@@ -17,8 +17,8 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
-from services.common.database import Database, Row, Transaction
-from services.common.errors import RecordError
+from services.common.database import POSTGRESQL, Database, Row, Transaction
+from services.common.errors import DependencyError, RecordError
 from services.gateway_api.auth import caller_of
 from services.gateway_api.json_answers import answer
 from services.gateway_api.limits import (
@@ -86,8 +86,10 @@ async def once(database: Database, request: web.Request, payload: object, *, req
     found = await _claim(database, request, key, payload)
     try:
         yield found
-    except BaseException:
-        if found.claim is not None:
+    except BaseException as error:
+        # Without PostgreSQL the claim's lease must end by itself: asking again would only keep the caller waiting.
+        away = isinstance(error, DependencyError) and error.dependency == POSTGRESQL
+        if found.claim is not None and not away:
             await _release(database, found.claim)
         raise
 
