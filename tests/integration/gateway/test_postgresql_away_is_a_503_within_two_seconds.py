@@ -34,11 +34,11 @@ async def _goes_away_and_comes_back(
             assert (await gateway.call("GET", "/health/ready"))[0] == 503
         finally:
             back()
-        await eventually(lambda: _is_well(gateway))
 
+        async def is_well() -> bool:
+            return await _statuses(gateway) <= {200, 201}
 
-async def _is_well(gateway: Gateway) -> bool:
-    return await _statuses(gateway) <= {200, 201}
+        await eventually(is_well)
 
 
 async def _statuses(gateway: Gateway) -> set[int]:
