@@ -57,7 +57,8 @@ def create_app(
         app.add_routes(module.routes(dependencies))
     app.add_routes(enrollments.routes())
     app.add_routes(problem_types.routes())
-    app.add_routes(service_routes.routes(dependencies.metrics, Readiness(dependencies.database, draining=draining)))
+    readiness = Readiness(dependencies.database, draining=draining)
+    app.add_routes(service_routes.routes(dependencies.metrics, dependencies.database, readiness))
     _require_known_routes(app)
     return app
 

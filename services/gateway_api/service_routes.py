@@ -35,8 +35,15 @@ class Readiness:
         return self._passed
 
 
-def routes(metrics: Metrics, readiness: Readiness) -> list[web.RouteDef]:
+def routes(metrics: Metrics, database: Database, readiness: Readiness) -> list[web.RouteDef]:
     document = orjson.dumps(openapi_document())
+    expose = metrics_handler(metrics.registry)
+
+    async def scrape(request: web.Request) -> web.StreamResponse:
+        idle = database.pool.get_idle_size()
+        metrics.db_pool_connections.labels("idle").set(idle)
+        metrics.db_pool_connections.labels("used").set(database.pool.get_size() - idle)
+        return await expose(request)
 
     async def ready(_request: web.Request) -> web.Response:
         passed = await readiness.passes()
@@ -48,6 +55,6 @@ def routes(metrics: Metrics, readiness: Readiness) -> list[web.RouteDef]:
     return [
         web.get("/health/live", check_handler(lambda: True)),
         web.get("/health/ready", ready),
-        web.get("/metrics", metrics_handler(metrics.registry)),
+        web.get("/metrics", scrape),
         web.get("/openapi.json", openapi),
     ]
