@@ -60,7 +60,19 @@ def _schemas(endpoints: list[Endpoint]) -> tuple[Mapping[type[BaseModel], Json],
     modes: dict[type[BaseModel], JsonSchemaMode] = dict.fromkeys(_by_name(bodies), "validation")
     modes |= dict.fromkeys(_by_name(told | {ProblemAnswer}), "serialization")
     found, definitions = models_json_schema(list(modes.items()), ref_template=_REF)
-    return {model: found[model, mode] for model, mode in modes.items()}, definitions["$defs"]
+    schemas = {name: _without_titles(schema) for name, schema in definitions["$defs"].items()}
+    return {model: found[model, mode] for model, mode in modes.items()}, schemas
+
+
+def _without_titles(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """Pydantic titles each property with its own name in capitals, which tells nobody anything."""
+    if isinstance(node, dict):
+        return {
+            name: _without_titles(value)
+            for name, value in node.items()
+            if not (name == "title" and isinstance(value, str))
+        }
+    return [_without_titles(value) for value in node] if isinstance(node, list) else node
 
 
 def _by_name(models: set[type[BaseModel]]) -> list[type[BaseModel]]:

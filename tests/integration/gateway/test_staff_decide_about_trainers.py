@@ -1,68 +1,22 @@
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-import orjson
 import pytest
 
 from services.common.codec import EncodedEvent
-from services.common.events import TrainerAssigned, allocation_event_id, purchase_id_of
-from services.gateway_api.roles import Role
-from tests.support.gateway import SCHEDULE, STUDENT, Gateway, owner_connection
-
-ADMIN = "/api/v1/admin"
-ORDER = "legacy-1"
-TRAINER: dict[str, Any] = {
-    "name": "Asha Rao",
-    "active": True,
-    "courses": ["course-0001"],
-    "gender": "female",
-    "modes": ["online"],
-    "timeZone": "Asia/Kolkata",
-    "location": None,
-    "travelRadiusKm": None,
-    "weeklyCapacityMinutes": 1200,
-    "weeklySlots": [{"weekday": day, "from": "16:00", "to": "24:00"} for day in range(1, 8)],
-    "languages": ["hi", "en"],
-    "timeOff": [],
-}
-
-
-async def _ask(gateway: Gateway, method: str, path: str, body: object = None, **more: str) -> tuple[int, Any]:
-    headers = {**gateway.headers(Role.SUPPORT, Role.OPS, subject="staff-1"), **more}
-    return await gateway.call(method, ADMIN + path, json=body, headers=headers)
-
-
-async def _put_trainer(gateway: Gateway, trainer_id: str = "trainer-1", **overrides: object) -> None:
-    assert (await _ask(gateway, "PUT", f"/trainers/{trainer_id}", TRAINER | overrides))[0] == 200
+from services.common.events import TrainerAssigned, allocation_event_id
+from tests.support.gateway import STUDENT, Gateway, owner_connection
+from tests.support.staff import COURSE, add_purchase, ask, put_trainer
 
 
 @pytest.fixture
 async def purchase(database_url: str) -> str:
-    """Made before coursepay: no order, no payment, an order id of its own."""
-    now = datetime.now(UTC)
-    metadata = {"schedule": dict(SCHEDULE), "timeSlot": SCHEDULE["timeSlot"], "timeZone": SCHEDULE["timeZone"]}
-    async with owner_connection(database_url) as connection:
-        await connection.execute(
-            """
-            INSERT INTO student_course_purchases
-                (id, order_id, student_id, course_id, purchase_tier, sessions_total, purchase_date, expiry_date, status,
-                 metadata)
-            VALUES ($1, $2, $3, 'course-0001', 10, 10, $4, $5, 'active', $6)
-            """,
-            purchase_id_of(ORDER),
-            ORDER,
-            STUDENT,
-            now,
-            now + timedelta(days=300),
-            orjson.dumps(metadata).decode(),
-        )
-    return ORDER
+    return await add_purchase(database_url)
 
 
 async def _retry(gateway: Gateway) -> Any:  # noqa: ANN401 - JSON
-    body = {"studentId": STUDENT, "courseId": "course-0001"}
-    status, told = await _ask(gateway, "POST", "/allocations/retry-auto-assign", body)
+    body = {"studentId": STUDENT, "courseId": COURSE}
+    status, told = await ask(gateway, "POST", "/allocations/retry-auto-assign", body)
     assert status == 200, told
     return told
 
@@ -70,7 +24,7 @@ async def _retry(gateway: Gateway) -> Any:  # noqa: ANN401 - JSON
 async def test_a_purchase_nobody_can_teach_is_pending_with_its_reason(gateway: Gateway, purchase: str) -> None:
     told = await _retry(gateway)
     assert (told["status"], told["trainerId"], told["reason"]) == ("pending", None, "specialty")
-    status, page = await _ask(gateway, "GET", "/allocations?status=pending")
+    status, page = await ask(gateway, "GET", "/allocations?status=pending")
     assert status == 200
     [item] = page["items"]
     assert (item["allocationId"], item["orderId"], item["reason"]) == (told["allocationId"], purchase, "specialty")
@@ -80,7 +34,7 @@ async def test_a_trainer_who_comes_later_is_found_and_announced_once(
     gateway: Gateway, purchase: str, database_url: str
 ) -> None:
     pending = await _retry(gateway)
-    await _put_trainer(gateway)
+    await put_trainer(gateway)
     approved = await _retry(gateway)
     assert approved == {
         "allocationId": pending["allocationId"], "status": "approved", "trainerId": "trainer-1", "reason": None,
@@ -104,42 +58,42 @@ async def test_a_trainer_who_comes_later_is_found_and_announced_once(
 
 async def test_a_person_approves_with_a_trainer_of_their_choice(gateway: Gateway, purchase: str) -> None:
     pending = await _retry(gateway)
-    await _put_trainer(gateway, "trainer-7")
+    await put_trainer(gateway, "trainer-7")
     path = f"/allocations/{pending['allocationId']}/approve"
     body = {"trainerId": "trainer-7", "reason": "asked on the phone"}
-    status, told = await _ask(gateway, "POST", path, body)
+    status, told = await ask(gateway, "POST", path, body)
     assert (status, told["status"], told["trainerId"]) == (200, "approved", "trainer-7")
-    status, told = await _ask(gateway, "POST", path, body)
+    status, told = await ask(gateway, "POST", path, body)
     assert (status, told["type"], told["decidedBy"]) == (409, "/problems/already-decided", "staff-1")
 
 
 async def test_a_repeated_key_repeats_the_answer_instead_of_the_decision(gateway: Gateway, purchase: str) -> None:
     pending = await _retry(gateway)
-    await _put_trainer(gateway)
+    await put_trainer(gateway)
     path = f"/allocations/{pending['allocationId']}/approve"
-    first = await _ask(gateway, "POST", path, {"trainerId": "trainer-1"}, **{"Idempotency-Key": "one"})
+    first = await ask(gateway, "POST", path, {"trainerId": "trainer-1"}, **{"Idempotency-Key": "one"})
     assert first[0] == 200
-    assert await _ask(gateway, "POST", path, {"trainerId": "trainer-1"}, **{"Idempotency-Key": "one"}) == first
+    assert await ask(gateway, "POST", path, {"trainerId": "trainer-1"}, **{"Idempotency-Key": "one"}) == first
 
 
 async def test_allocating_checks_what_the_machine_checks(gateway: Gateway, purchase: str) -> None:
-    await _put_trainer(gateway, "trainer-2", courses=["course-0002"])
-    body = {"studentId": STUDENT, "courseId": "course-0001", "trainerId": "trainer-2"}
-    status, told = await _ask(gateway, "POST", "/allocations/allocate", body)
+    await put_trainer(gateway, "trainer-2", courses=["course-0002"])
+    body = {"studentId": STUDENT, "courseId": COURSE, "trainerId": "trainer-2"}
+    status, told = await ask(gateway, "POST", "/allocations/allocate", body)
     assert (status, told["type"], told["reason"]) == (409, "/problems/trainer-does-not-fit", "specialty")
-    await _put_trainer(gateway, "trainer-2")
-    status, told = await _ask(gateway, "POST", "/allocations/allocate", body)
+    await put_trainer(gateway, "trainer-2")
+    status, told = await ask(gateway, "POST", "/allocations/allocate", body)
     assert (status, told["status"], told["trainerId"]) == (201, "approved", "trainer-2")
-    status, told = await _ask(gateway, "POST", "/allocations/allocate", body)
+    status, told = await ask(gateway, "POST", "/allocations/allocate", body)
     assert (status, told["type"]) == (409, "/problems/already-decided")
 
 
 async def test_what_is_not_there_is_404(gateway: Gateway) -> None:
-    asked = {"studentId": STUDENT, "courseId": "course-0001"}
-    assert (await _ask(gateway, "POST", "/allocations/retry-auto-assign", asked))[0] == 404
-    assert (await _ask(gateway, "POST", "/allocations/allocate", {**asked, "trainerId": "t"}))[0] == 404
+    asked = {"studentId": STUDENT, "courseId": COURSE}
+    assert (await ask(gateway, "POST", "/allocations/retry-auto-assign", asked))[0] == 404
+    assert (await ask(gateway, "POST", "/allocations/allocate", {**asked, "trainerId": "t"}))[0] == 404
     for allocation_id in (uuid4(), "7"):
-        assert (await _ask(gateway, "POST", f"/allocations/{allocation_id}/approve", {}))[0] == 404
+        assert (await ask(gateway, "POST", f"/allocations/{allocation_id}/approve", {}))[0] == 404
 
 
 async def test_a_decision_that_fails_leaves_neither_audit_nor_event(
@@ -147,7 +101,7 @@ async def test_a_decision_that_fails_leaves_neither_audit_nor_event(
 ) -> None:
     async with owner_connection(database_url) as connection:
         await connection.execute("ALTER TABLE outbox ADD CONSTRAINT broken CHECK (false) NOT VALID")
-        body = {"studentId": STUDENT, "courseId": "course-0001"}
-        assert (await _ask(gateway, "POST", "/allocations/retry-auto-assign", body))[0] == 500
+        body = {"studentId": STUDENT, "courseId": COURSE}
+        assert (await ask(gateway, "POST", "/allocations/retry-auto-assign", body))[0] == 500
         assert await connection.fetchval("SELECT count(*) FROM audit_log") == 0
         assert await connection.fetchval("SELECT count(*) FROM trainer_allocations") == 0

@@ -1,0 +1,81 @@
+import pytest
+
+from services.gateway_api.roles import Role
+from tests.support.gateway import STUDENT, Gateway, owner_connection
+from tests.support.staff import COURSE, add_purchase, ask, put_trainer
+
+
+@pytest.fixture
+async def session_id(gateway: Gateway, database_url: str) -> str:
+    """The first of ten sessions with trainer-1, some days ahead."""
+    await add_purchase(database_url)
+    await put_trainer(gateway)
+    body = {"studentId": STUDENT, "courseId": COURSE, "trainerId": "trainer-1"}
+    status, told = await ask(gateway, "POST", "/allocations/allocate", body)
+    assert status == 201, told
+    path = f"/api/v1/students/{STUDENT}/sessions"
+    _, page = await gateway.call("GET", path, headers=gateway.headers(Role.STUDENT))
+    assert len(page["items"]) == 10
+    assert [item["startsAt"] for item in page["items"]] == sorted(item["startsAt"] for item in page["items"])
+    found: str = page["items"][0]["sessionId"]
+    return found
+
+
+async def _post(
+    gateway: Gateway, session_id: str, verb: str, role: Role = Role.SUPPORT, subject: str = "staff-1"
+) -> tuple[int, str]:
+    path = f"/api/v1/admin/sessions/{session_id}/{verb}"
+    status, told = await gateway.call("POST", path, headers=gateway.headers(role, subject=subject))
+    return status, told["status"] if status == 200 else told["type"]
+
+
+async def _begin(database_url: str, session_id: str) -> None:
+    """Moves the session to half an hour ago."""
+    async with owner_connection(database_url) as connection:
+        await connection.execute(
+            """
+            UPDATE tutoring_sessions
+               SET starts_at = now() - interval '30 min', ends_at = now() + interval '30 min'
+             WHERE id::text = $1
+            """,
+            session_id,
+        )
+
+
+async def test_a_session_is_completed_from_its_start_on_and_once(
+    gateway: Gateway, session_id: str, database_url: str
+) -> None:
+    assert await _post(gateway, session_id, "complete") == (409, "/problems/session-conflict")
+    await _begin(database_url, session_id)
+    for _ in range(2):
+        assert await _post(gateway, session_id, "complete") == (200, "completed")
+    assert await _post(gateway, session_id, "cancel") == (409, "/problems/session-conflict")
+    path = f"/api/v1/students/{STUDENT}/progress"
+    _, page = await gateway.call("GET", path, headers=gateway.headers(Role.STUDENT))
+    assert [(item["sessionsCompleted"], item["sessionsTotal"]) for item in page["items"]] == [(1, 10)]
+    async with owner_connection(database_url) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM audit_log WHERE action = 'session.complete'") == 1
+
+
+async def test_a_cancelled_session_stays_cancelled_and_one_is_appended(
+    gateway: Gateway, session_id: str, database_url: str
+) -> None:
+    for _ in range(2):
+        assert await _post(gateway, session_id, "cancel") == (200, "cancelled")
+    await _begin(database_url, session_id)
+    assert await _post(gateway, session_id, "complete") == (409, "/problems/session-conflict")
+    path = f"/api/v1/students/{STUDENT}/sessions"
+    _, page = await gateway.call("GET", path, headers=gateway.headers(Role.STUDENT))
+    assert [item["status"] for item in page["items"]].count("scheduled") == 10
+
+
+async def test_trainers_act_on_their_own_sessions_only(gateway: Gateway, session_id: str, database_url: str) -> None:
+    await _begin(database_url, session_id)
+    stranger = await _post(gateway, session_id, "complete", Role.TRAINER, "trainer-2")
+    assert stranger == (404, "/problems/not-found")
+    assert await _post(gateway, session_id, "complete", Role.TRAINER, "trainer-1") == (200, "completed")
+
+
+async def test_an_unknown_session_is_404(gateway: Gateway) -> None:
+    for unknown in ("7", "00000000-0000-4000-8000-000000000000", "x"):
+        assert await _post(gateway, unknown, "complete") == (404, "/problems/not-found")
