@@ -18,6 +18,7 @@ from services.common.topics import Topics
 from services.engine.producer import Producer, open_producer
 from services.gateway_api.app import create_app
 from services.gateway_api.dependencies import Dependencies
+from services.gateway_api.idempotency_sweep import run_key_sweep
 from services.gateway_api.limits import DATABASE_DEADLINE
 from services.gateway_api.listener import listen
 from services.gateway_api.providers import load_providers
@@ -52,6 +53,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, on_listening: Callab
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_relay(dependencies, producer, drained), name="relay")
             tasks.create_task(run_payment_tasks(dependencies, drained), name="payment tasks")
+            tasks.create_task(run_key_sweep(database, drained), name="key sweep")
             tasks.create_task(_serve_http(dependencies, stop, drained, on_listening), name="http")
 
 

@@ -162,7 +162,7 @@ def _require_done(decision: Decision) -> None:
                 "already-decided",
                 409,
                 "Someone else decided first",
-                status_now=decision.status,
+                allocationStatus=decision.status,
                 decidedBy=decision.decided_by,
                 trainerId=decision.trainer_id,
             )

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from services.gateway_api.problems import Problem
 
-_DEPRECATED_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
-_GONE_SINCE = datetime(2026, 7, 1, tzinfo=UTC)
+_DEPRECATED_SINCE = datetime(2025, 1, 1, tzinfo=UTC)
+_GONE_SINCE = datetime(2025, 7, 1, tzinfo=UTC)
 _SUCCESSOR = "/api/v1/orders"
 HEADERS = {
     "Deprecation": f"@{int(_DEPRECATED_SINCE.timestamp())}",

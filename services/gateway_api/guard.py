@@ -12,8 +12,6 @@ from services.gateway_api.problems import Problem
 from services.gateway_api.ratelimits import RateLimits
 from services.gateway_api.reading import read_body, refuse_encoded_body
 
-_UNKNOWN_ADDRESS = "unknown"
-
 
 def guarding(authenticator: Authenticator, rate_limits: RateLimits, *, body_read_s: float = BODY_READ_S) -> Middleware:
     """A handler behind it may call request.read() freely: the body is there, whole and within its limit."""
@@ -36,7 +34,7 @@ def guarding(authenticator: Authenticator, rate_limits: RateLimits, *, body_read
             return await handler(request)
         except Problem as problem:
             if problem.slug == "invalid-signature":
-                rate_limits.count_bad_signature(request.remote or _UNKNOWN_ADDRESS)
+                rate_limits.count_bad_signature(request.remote or "")
             raise
 
     return guard

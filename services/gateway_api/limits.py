@@ -33,3 +33,6 @@ JWKS_CALL_S = 1.5
 DRAIN_S = 10.0
 # Longer than the idle time of a load balancer would be, short enough against connections that never speak.
 KEEP_ALIVE_S = 15.0
+
+SWEEP_INTERVAL_S = 3600.0
+SWEEP_ROWS = 1000

@@ -29,7 +29,7 @@ PROBLEM_TYPES: Mapping[str, str] = {
     "rate-limited": "Too many requests; wait as long as Retry-After says. Valid signatures are never limited.",
     "dependency-unavailable": "A part that the request needs is away. Nothing was lost; repeat it after Retry-After.",
     "overloaded": "More requests than the gateway takes at once. Repeat it after Retry-After.",
-    "already-decided": "Someone else decided first; `decidedBy` and `status` say what is there now.",
+    "already-decided": "Someone else decided first; `decidedBy` and `allocationStatus` say what is there now.",
     "trainer-does-not-fit": "The trainer fails a hard filter; `reason` names it.",
     "session-conflict": "The session is in a state, or at a time, in which this cannot be done.",
     "schedule-conflict": "The trainer or the student has other sessions then; `conflicts` lists them.",

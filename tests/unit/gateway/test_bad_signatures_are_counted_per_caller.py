@@ -1,0 +1,46 @@
+import pytest
+
+from services.common.metrics import Metrics
+from services.common.settings import Settings
+from services.common.topics import Topics
+from services.gateway_api.limits import BAD_SIGNATURES_MAX, SUBJECT_REQUESTS_MAX
+from services.gateway_api.problems import Problem
+from services.gateway_api.ratelimits import RateLimits
+
+
+def _limits(*, subjects_limited: bool = True) -> tuple[RateLimits, Metrics]:
+    metrics = Metrics("gateway", Topics.of(Settings()))
+    return RateLimits(metrics, subjects_limited=subjects_limited), metrics
+
+
+def test_the_hundred_and_first_is_429_and_counted_and_others_are_not_touched() -> None:
+    limits, metrics = _limits(subjects_limited=False)
+    for _ in range(BAD_SIGNATURES_MAX):
+        limits.count_bad_signature("192.0.2.1")
+    with pytest.raises(Problem) as refused:
+        limits.count_bad_signature("192.0.2.1")
+    assert refused.value.status == 429
+    assert 1 <= int(refused.value.headers["Retry-After"]) <= 10
+    assert metrics.registry.get_sample_value("coursepay_rate_limited_total") == 1
+    limits.count_bad_signature("192.0.2.2")
+
+
+def test_an_ipv6_network_is_one_caller() -> None:
+    limits, _ = _limits()
+    for number in range(BAD_SIGNATURES_MAX):
+        limits.count_bad_signature(f"2001:db8::{number:x}")
+    with pytest.raises(Problem):
+        limits.count_bad_signature("2001:db8::ffff")
+    limits.count_bad_signature("2001:db8:0:1::1")
+
+
+def test_subjects_are_limited_unless_the_setting_lifts_it() -> None:
+    limits, _ = _limits()
+    for _ in range(SUBJECT_REQUESTS_MAX):
+        limits.count_request("student-1")
+    with pytest.raises(Problem):
+        limits.count_request("student-1")
+    limits.count_request("student-2")
+    lifted, _ = _limits(subjects_limited=False)
+    for _ in range(SUBJECT_REQUESTS_MAX + 1):
+        lifted.count_request("student-1")
