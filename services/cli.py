@@ -1,0 +1,32 @@
+"""The console script `coursepay`: one module of services/commands/ per command."""
+
+import sys
+
+import typer
+
+from services.commands import sandbox, token
+from services.common.errors import ConfigurationError
+from services.common.runtime import EXIT_USAGE
+
+app = typer.Typer(
+    name="coursepay",
+    help="Turns a student's payment into a course with a trainer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(sandbox.app, name="sandbox")
+app.command()(token.token)
+
+
+def main() -> None:
+    """A wrong setting or a missing part is one sentence on stderr and exit code 2."""
+    try:
+        app()
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(EXIT_USAGE) from None
+
+
+if __name__ == "__main__":
+    main()
