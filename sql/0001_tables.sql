@@ -1,0 +1,250 @@
+-- What the gateway, the workers and operations keep.
+-- depends:
+
+-- migrate: apply
+
+-- Everything belongs to coursepay_owner, as which the migrator runs this file; it created the roles before.
+-- Order, student, course and trainer ids are text of one shape. Money is in minor units (paise) with its currency.
+-- Constraints are named for what holds, because their names reach logs and dead letters.
+
+-- A function of ours is nobody's by default: each is granted to the roles that need it.
+ALTER DEFAULT PRIVILEGES FOR ROLE coursepay_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+CREATE TABLE courses (
+    course_id text PRIMARY KEY CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    -- Whose public holidays the course observes: IN, or IN-KA.
+    calendar text NOT NULL CONSTRAINT calendar_is_a_country CHECK (calendar ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$')
+);
+
+CREATE TABLE course_prices (
+    course_id text NOT NULL REFERENCES courses (course_id),
+    purchase_tier integer NOT NULL CONSTRAINT purchase_tier_is_known CHECK (purchase_tier IN (10, 20, 30)),
+    amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 1 AND 1000000000000000),
+    currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
+    PRIMARY KEY (course_id, purchase_tier)
+);
+
+CREATE TABLE holidays (
+    calendar text NOT NULL CONSTRAINT calendar_is_a_country CHECK (calendar ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$'),
+    day date NOT NULL,
+    name text NOT NULL,
+    PRIMARY KEY (calendar, day)
+);
+
+CREATE TABLE orders (
+    order_id text PRIMARY KEY CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    provider text NOT NULL CONSTRAINT provider_is_an_id CHECK (provider ~ '^[A-Za-z0-9_-]{1,64}$'),
+    provider_order_id text NOT NULL
+        CONSTRAINT provider_order_id_has_a_length CHECK (length(provider_order_id) BETWEEN 1 AND 255),
+    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    course_id text NOT NULL CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    purchase_tier integer NOT NULL CONSTRAINT purchase_tier_is_known CHECK (purchase_tier IN (10, 20, 30)),
+    amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 1 AND 1000000000000000),
+    currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
+    -- The order body's object, camelCase as it came.
+    schedule jsonb NOT NULL DEFAULT '{}' CONSTRAINT schedule_is_an_object CHECK (jsonb_typeof(schedule) = 'object'),
+    metadata jsonb NOT NULL DEFAULT '{}' CONSTRAINT metadata_is_an_object CHECK (jsonb_typeof(metadata) = 'object'),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT one_order_per_provider_order UNIQUE (provider, provider_order_id)
+);
+CREATE INDEX orders_of_student ON orders (student_id);
+
+-- The state of an order's payment, derived from its facts. payment_id (the accepted payment) and confirmed_at are set
+-- once and together. sequence counts the changes after that; PaymentAdjusted carries it.
+CREATE TABLE payments (
+    order_id text PRIMARY KEY REFERENCES orders (order_id),
+    provider text NOT NULL CONSTRAINT provider_is_an_id CHECK (provider ~ '^[A-Za-z0-9_-]{1,64}$'),
+    payment_id text CONSTRAINT payment_id_is_an_id CHECK (payment_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    status text NOT NULL DEFAULT 'created' CONSTRAINT status_is_known CHECK (status IN
+        ('created', 'succeeded', 'failed', 'review', 'partially_refunded', 'refunded', 'disputed', 'charged_back')),
+    amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 1 AND 1000000000000000),
+    currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
+    refunded_minor bigint NOT NULL DEFAULT 0,
+    sequence bigint NOT NULL DEFAULT 0 CONSTRAINT sequence_grows CHECK (sequence >= 0),
+    confirmed_at timestamptz,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT refund_is_at_most_the_amount CHECK (refunded_minor BETWEEN 0 AND amount_minor),
+    CONSTRAINT accepted_at_once CHECK ((payment_id IS NULL) = (confirmed_at IS NULL)),
+    -- `review` is before or after success.
+    CONSTRAINT status_fits_acceptance CHECK (status = 'review'
+        OR (confirmed_at IS NULL) = (status IN ('created', 'failed')))
+) WITH (fillfactor = 80);
+-- One payment pays one order.
+CREATE UNIQUE INDEX one_order_per_payment ON payments (provider, payment_id) WHERE payment_id IS NOT NULL;
+
+-- What a provider said, exactly as received, and what made it genuine. Appended only. A fact about an order that we do
+-- not know (order_id is null) is kept as well: whoever finds the order later finds its facts.
+CREATE TABLE payment_facts (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id text,
+    provider text NOT NULL CONSTRAINT provider_is_an_id CHECK (provider ~ '^[A-Za-z0-9_-]{1,64}$'),
+    source text NOT NULL CONSTRAINT source_is_known CHECK (source IN ('callback', 'webhook', 'fetch')),
+    provider_event_id text CONSTRAINT provider_event_id_has_a_length CHECK (length(provider_event_id) BETWEEN 1 AND 255),
+    provider_order_id text,
+    -- Of which payment: a refund of another payment of the order must not touch the order's state.
+    payment_id text,
+    -- What it is about: the refund, the dispute or the payment.
+    entity_id text,
+    event text NOT NULL CONSTRAINT event_has_a_length CHECK (length(event) BETWEEN 1 AND 128),
+    status text,
+    amount_minor bigint,
+    -- The total refunded so far, where that tells two events of one entity apart (Stripe's charge.refunded).
+    cumulative bigint,
+    currency text,
+    body bytea NOT NULL,
+    body_sha256 bytea NOT NULL CONSTRAINT body_sha256_is_a_digest CHECK (length(body_sha256) = 32),
+    -- The check that it passed, and the number of the secret that did it; never the secret.
+    verified_by text NOT NULL,
+    occurred_at timestamptz,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- A fact is a duplicate by any of these three; INSERT .. ON CONFLICT DO NOTHING meets them all. Two partial refunds of
+-- one payment are two entities, so two facts.
+CREATE UNIQUE INDEX one_fact_per_provider_event ON payment_facts (provider, provider_event_id)
+    WHERE provider_event_id IS NOT NULL;
+CREATE UNIQUE INDEX one_fact_per_body ON payment_facts (provider, body_sha256);
+CREATE UNIQUE INDEX one_fact_per_change ON payment_facts (provider, entity_id, event, status, cumulative)
+    NULLS NOT DISTINCT WHERE entity_id IS NOT NULL;
+CREATE INDEX payment_facts_of_order ON payment_facts (order_id, id);
+CREATE INDEX payment_facts_without_order ON payment_facts (provider, provider_order_id) WHERE order_id IS NULL;
+
+-- Events that wait for Kafka: the bare Avro body with what is needed to frame it. Claimed by a lease on this clock.
+CREATE TABLE outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    order_id text NOT NULL CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    -- The order of the events of one order; taken under a lock of that order.
+    order_seq integer NOT NULL CONSTRAINT order_seq_counts CHECK (order_seq >= 1),
+    event_id uuid NOT NULL CONSTRAINT an_event_is_published_once UNIQUE,
+    type text NOT NULL CONSTRAINT type_is_a_name CHECK (type ~ '^[A-Z][A-Za-z]{1,63}$'),
+    version integer NOT NULL CONSTRAINT version_counts CHECK (version >= 1),
+    payload bytea NOT NULL,
+    traceparent text CONSTRAINT traceparent_is_short CHECK (length(traceparent) <= 128),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_until timestamptz,
+    lease_token uuid,
+    attempts integer NOT NULL DEFAULT 0 CONSTRAINT attempts_count CHECK (attempts >= 0),
+    last_error text,
+    published_at timestamptz,
+    CONSTRAINT one_event_per_order_seq UNIQUE (order_id, order_seq),
+    CONSTRAINT a_lease_has_a_token CHECK ((lease_until IS NULL) = (lease_token IS NULL))
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
+-- The claim walks the first and asks the second for an earlier row of the same order.
+CREATE INDEX outbox_waiting ON outbox (due_at, id) WHERE published_at IS NULL;
+CREATE INDEX outbox_waiting_of_order ON outbox (order_id, order_seq) WHERE published_at IS NULL;
+CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
+
+-- What must happen later about a payment. The id is the provider's idempotency key of a refund, so it is unique beyond
+-- this database.
+CREATE TABLE payment_tasks (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    order_id text NOT NULL REFERENCES orders (order_id),
+    kind text NOT NULL CONSTRAINT kind_is_known CHECK (kind IN ('verify', 'reconcile', 'refund')),
+    -- What within the order, when several tasks of a kind may be open: the payment that a refund is of.
+    subject text NOT NULL DEFAULT '',
+    detail jsonb NOT NULL DEFAULT '{}' CONSTRAINT detail_is_an_object CHECK (jsonb_typeof(detail) = 'object'),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_until timestamptz,
+    lease_token uuid,
+    attempts integer NOT NULL DEFAULT 0 CONSTRAINT attempts_count CHECK (attempts >= 0),
+    last_error text,
+    done_at timestamptz,
+    CONSTRAINT a_lease_has_a_token CHECK ((lease_until IS NULL) = (lease_token IS NULL))
+) WITH (fillfactor = 80);
+CREATE UNIQUE INDEX one_open_task ON payment_tasks (order_id, kind, subject) WHERE done_at IS NULL;
+CREATE INDEX payment_tasks_waiting ON payment_tasks (due_at) WHERE done_at IS NULL;
+CREATE INDEX payment_tasks_of_order ON payment_tasks (order_id);
+
+-- The answer of a request that a caller may repeat. status is null while it runs.
+CREATE TABLE idempotency_keys (
+    caller text NOT NULL,
+    route text NOT NULL,
+    key text NOT NULL CONSTRAINT key_has_a_length CHECK (length(key) BETWEEN 1 AND 255),
+    fingerprint bytea NOT NULL,
+    claim uuid NOT NULL CONSTRAINT one_key_per_claim UNIQUE,
+    claimed_until timestamptz NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    status integer CONSTRAINT status_is_http CHECK (status BETWEEN 100 AND 599),
+    body bytea,
+    location text,
+    PRIMARY KEY (caller, route, key),
+    CONSTRAINT finished_with_an_answer CHECK ((status IS NULL) = (body IS NULL))
+) WITH (fillfactor = 80);
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+-- No foreign key to orders here or in any table of the workers: events may come from elsewhere, and order ids that
+-- begin with legacy- are of purchases from before coursepay.
+CREATE TABLE student_course_purchases (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    order_id text NOT NULL
+        CONSTRAINT one_purchase_per_order UNIQUE
+        CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    course_id text NOT NULL CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    purchase_tier integer NOT NULL CONSTRAINT purchase_tier_is_known CHECK (purchase_tier IN (10, 20, 30)),
+    sessions_total integer NOT NULL,
+    purchase_date timestamptz NOT NULL,
+    expiry_date timestamptz NOT NULL,
+    status text NOT NULL DEFAULT 'active'
+        CONSTRAINT status_is_known CHECK (status IN ('active', 'frozen', 'revoked', 'expired')),
+    -- timeSlot, date, timeZone, schedule (the order body's object), and what the caller gave.
+    metadata jsonb NOT NULL DEFAULT '{}' CONSTRAINT metadata_is_an_object CHECK (jsonb_typeof(metadata) = 'object'),
+    -- The sequence of the newest adjustment that this row shows; -1: none.
+    applied_sequence bigint NOT NULL DEFAULT -1 CONSTRAINT applied_sequence_grows CHECK (applied_sequence >= -1),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT sessions_total_is_at_most_the_tier CHECK (sessions_total BETWEEN 0 AND purchase_tier),
+    CONSTRAINT expires_after_purchase CHECK (expiry_date > purchase_date)
+) WITH (fillfactor = 85);
+CREATE INDEX purchases_of_student ON student_course_purchases (student_id, purchase_date, order_id);
+CREATE INDEX purchases_to_expire ON student_course_purchases (expiry_date) WHERE status IN ('active', 'frozen');
+
+-- The newest adjustment of each order. It and the purchase come in any order: whoever comes second applies it.
+CREATE TABLE purchase_adjustments (
+    order_id text PRIMARY KEY CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    event_id uuid NOT NULL,
+    sequence bigint NOT NULL CONSTRAINT sequence_grows CHECK (sequence >= 0),
+    -- The derived status of the payment, as in payments.
+    status text NOT NULL CONSTRAINT status_is_known CHECK (status IN
+        ('created', 'succeeded', 'failed', 'review', 'partially_refunded', 'refunded', 'disputed', 'charged_back')),
+    amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 0 AND 1000000000000000),
+    refunded_minor bigint NOT NULL
+        CONSTRAINT refunded_minor_is_money CHECK (refunded_minor BETWEEN 0 AND 1000000000000000),
+    currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 85);
+
+CREATE TABLE notifications (
+    event_id uuid NOT NULL,
+    channel text NOT NULL DEFAULT 'push' CONSTRAINT channel_is_known CHECK (channel IN ('push')),
+    order_id text NOT NULL CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    event_type text NOT NULL CONSTRAINT event_type_is_a_name CHECK (event_type ~ '^[A-Z][A-Za-z]{1,63}$'),
+    status text NOT NULL CONSTRAINT status_is_known CHECK (status IN ('sent', 'failed', 'skipped')),
+    error text,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (event_id, channel),
+    CONSTRAINT failed_with_an_error CHECK (status <> 'failed' OR error IS NOT NULL)
+) WITH (fillfactor = 85);
+CREATE INDEX notifications_of_order ON notifications (order_id);
+
+-- Where a worker died, counted per partition: unclean starts at the same committed offset with work dispatched, then a
+-- mark before each record. A row exists only while something is suspected or running.
+CREATE TABLE worker_crashes (
+    worker text NOT NULL,
+    topic text NOT NULL,
+    kafka_partition integer NOT NULL CONSTRAINT kafka_partition_counts CHECK (kafka_partition >= 0),
+    committed_offset bigint NOT NULL CONSTRAINT committed_offset_counts CHECK (committed_offset >= -1),
+    dispatched boolean NOT NULL DEFAULT false,
+    unclean_starts integer NOT NULL DEFAULT 0 CONSTRAINT unclean_starts_count CHECK (unclean_starts >= 0),
+    marked_offset bigint CONSTRAINT marked_offset_counts CHECK (marked_offset >= 0),
+    mark_crashes integer NOT NULL DEFAULT 0 CONSTRAINT mark_crashes_count CHECK (mark_crashes >= 0),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (worker, topic, kafka_partition)
+) WITH (fillfactor = 50);
+
+-- migrate: rollback
