@@ -1,0 +1,169 @@
+"""`await producer.send(record)` returns when every in-sync replica has the record.
+
+librdkafka's plain Producer with a poll thread of its own: confluent-kafka's AIOProducer cannot send headers. A group
+of records wakes the event loop once, when the last of them was answered, because a wake-up per record is what makes
+asyncio clients slow.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Producer as Client
+
+from services.common.errors import CoursepayError, DependencyError, PermanentError, RecordError
+from services.common.kafka_config import Config, client_config
+from services.common.limits import DEAD_LETTER_BYTES_MAX, DELIVERY_TIMEOUT_S, POLL_INTERVAL_S
+from services.common.settings import Settings
+from services.engine.records import OutgoingRecord
+
+__all__ = ["KAFKA", "KafkaClientError", "OutgoingRecord", "Producer", "open_producer"]
+
+KAFKA = "kafka"
+_IN_FLIGHT_RECORDS_MAX = 20_000
+_IN_FLIGHT_KIB_MAX = 32 * 1024
+_ROOM_POLL_S = 0.005
+_NEVER_ACCEPTED = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG_SIZE})
+log = structlog.get_logger()
+
+
+class KafkaClientError(CoursepayError):
+    """librdkafka says that this client can never work again. The process has to end, and start anew."""
+
+
+class Producer:
+    """Construct with `open_producer()`. Used by any number of tasks of one event loop."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="producer", daemon=True)
+        self._thread.start()
+
+    async def send(self, record: OutgoingRecord) -> None:
+        """Raises DependencyError when Kafka did not acknowledge it within DELIVERY_TIMEOUT_S (it may be there all the
+        same), PermanentError when it is too large, KafkaClientError when this producer is beyond repair.
+        """
+        await self.send_all((record,))
+
+    async def send_all(self, records: Sequence[OutgoingRecord]) -> None:
+        """Returns when all are acknowledged; raises as `send` does, the first error after all were answered."""
+        for error in await self.deliver(records):
+            if error is not None:
+                raise error
+
+    async def deliver(self, records: Sequence[OutgoingRecord]) -> list[RecordError | None]:
+        """What became of each record, None for acknowledged. Records of one key keep their order."""
+        if not records:
+            return []
+        flight = _Flight(asyncio.get_running_loop(), len(records))
+        for index, record in enumerate(records):
+            while not self._enqueue(record, partial(flight.answered, index)):  # noqa: ASYNC110 - no event tells of room
+                # The queue is full: room comes when something is acknowledged, or timed out at the latest.
+                await asyncio.sleep(_ROOM_POLL_S)
+        return await flight.result
+
+    async def close(self) -> None:
+        """Gives what is in flight DELIVERY_TIMEOUT_S to be acknowledged."""
+        unsent = await asyncio.to_thread(self._client.flush, DELIVERY_TIMEOUT_S)
+        if unsent:
+            log.warning("producer_closed_with_unsent_records", records=unsent)
+        self._closing.set()
+        await asyncio.to_thread(self._thread.join, DELIVERY_TIMEOUT_S)
+
+    def _enqueue(self, record: OutgoingRecord, answered: "partial[None]") -> bool:
+        """False when there is no room."""
+        try:
+            self._client.produce(
+                record.topic, record.value, record.key, on_delivery=answered, headers=list(record.headers)
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            answered(error.args[0], None)
+        return True
+
+    def _poll(self) -> None:
+        while not self._closing.is_set():
+            self._client.poll(POLL_INTERVAL_S)
+
+
+class _Flight:
+    """Records sent together. `answered` is called once for each, on the poll thread or on the loop's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, records: int) -> None:
+        self.result: asyncio.Future[list[RecordError | None]] = loop.create_future()
+        self._loop = loop
+        self._errors: list[RecordError | None] = [None] * records
+        self._unanswered = records
+        self._fatal: KafkaClientError | None = None
+        self._lock = threading.Lock()
+
+    def answered(self, index: int, error: KafkaError | None, _message: object) -> None:
+        if error is not None:
+            self._note(index, error)
+        with self._lock:
+            self._unanswered -= 1
+            last = self._unanswered == 0
+        if last:
+            # The loop is gone when a process ends without waiting for its records: nobody listens any more.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._land)
+
+    def _note(self, index: int, error: KafkaError) -> None:
+        if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - the client's only name for it
+            self._fatal = KafkaClientError(f"Kafka producer: {error.str()}")
+        elif error.code() in _NEVER_ACCEPTED:
+            self._errors[index] = PermanentError(f"Kafka refuses the record: {error.str()}", cause_class=error.name())
+        else:
+            # A missing topic or right included: that is the cluster's state, not the record's fault.
+            self._errors[index] = DependencyError(f"Kafka: {error.str()}", dependency=KAFKA, cause_class=error.name())
+
+    def _land(self) -> None:
+        # Done already: the waiter was cancelled.
+        if self.result.done():
+            return
+        if self._fatal is not None:
+            self.result.set_exception(self._fatal)
+        else:
+            self.result.set_result(self._errors)
+
+
+@asynccontextmanager
+async def open_producer(settings: Settings, client_id: str) -> AsyncIterator[Producer]:
+    """Needs no Kafka to start. On exit what is in flight gets DELIVERY_TIMEOUT_S."""
+    producer = Producer(Client({**producer_config(settings, client_id), "error_cb": _log_error}))
+    try:
+        yield producer
+    finally:
+        await producer.close()
+
+
+def producer_config(settings: Settings, client_id: str) -> Config:
+    return {
+        **client_config(settings, client_id),
+        # An acknowledgement means: on every in-sync replica (min.insync.replicas is the topic's).
+        "acks": "all",
+        # librdkafka's own retries neither double nor reorder.
+        "enable.idempotence": True,
+        # Then the caller hears of it and decides; librdkafka's default of 5 minutes would hide an outage.
+        "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
+        # As large as the dead-letter topics take: librdkafka refuses above 1,000,000 bytes by itself.
+        "message.max.bytes": DEAD_LETTER_BYTES_MAX,
+        # Bounded memory: when full, `deliver` waits.
+        "queue.buffering.max.messages": _IN_FLIGHT_RECORDS_MAX,
+        "queue.buffering.max.kbytes": _IN_FLIGHT_KIB_MAX,
+        # Callers send groups; waiting longer for company only delays the acknowledgement.
+        "linger.ms": 2,
+        # Where Java's clients would put the key, so that other tools find it.
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+    }
+
+
+def _log_error(error: KafkaError) -> None:
+    log.warning("kafka_producer_error", error=error.str(), error_class=error.name())
