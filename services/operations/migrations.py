@@ -46,8 +46,6 @@ _APPLIED = """
 SELECT migration_id, sha256
   FROM _pogo_migration LEFT JOIN migration_checksums ON name = migration_id
 """
-# Progress is told by what `migrate` returns; pogo would log it as a warning.
-_QUIET = logging.Logger("pogo", logging.ERROR)
 
 
 async def migrate(database_url: str, directory: Path = SQL_DIRECTORY) -> Sequence[str]:
@@ -101,9 +99,7 @@ async def _prepare(connection: Connection) -> None:
 
 
 async def _apply(connection: Connection, directory: Path) -> Sequence[str]:
-    files = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.glob("*.sql"))}
-    if not files:
-        raise ConfigurationError(f"there are no migrations in {directory}")
+    files = _files(directory)
     await connection.execute(_CHECKSUMS)
     before = await _applied(connection)
     _compare(files, before)
@@ -111,14 +107,29 @@ async def _apply(connection: Connection, directory: Path) -> Sequence[str]:
     for name in pending:
         await connection.execute(_REMEMBER, name, files[name])
     try:
-        await apply(connection, directory, schema_name=_SCHEMA, logger=_QUIET)
+        await apply(connection, directory, schema_name=_SCHEMA, logger=_quiet_log())
     except BadMigrationError as error:
         raise ConfigurationError(f"{error}: {error.__cause__ or 'the file has another form'}") from error
     return pending
 
 
+def _files(directory: Path) -> Mapping[str, str]:
+    """Name -> SHA-256, in order."""
+    files = {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.glob("*.sql"))}
+    if not files:
+        raise ConfigurationError(f"there are no migrations in {directory}")
+    return files
+
+
+def _quiet_log() -> logging.Logger:
+    """What was applied is told by what `migrate` returns; pogo would warn of it."""
+    log = logging.getLogger("pogo")
+    log.setLevel(logging.ERROR)
+    return log
+
+
 async def _applied(connection: Connection) -> Mapping[str, str | None]:
-    """name -> SHA-256 of the file as it was applied."""
+    """Name -> SHA-256 of the file as it was applied."""
     if not await connection.fetchval("SELECT to_regclass('_pogo_migration') IS NOT NULL"):
         return {}
     return {row["migration_id"]: row["sha256"] for row in await connection.fetch(_APPLIED)}
