@@ -14,6 +14,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from services.common.errors import (
+    DeadlineError,
     DependencyError,
     ErrorKind,
     PermanentError,
@@ -42,7 +43,7 @@ class Database:
         """A connection without a transaction, for single statements. Errors are raised as RecordError kinds.
 
         `deadline_s` (default: the setting DATABASE_DEADLINE) counts from the call, waiting for the pool included. Then
-        the connection is terminated, and whatever waits on it raises DependencyError.
+        the connection is terminated, and whatever waits on it raises DeadlineError.
         """
         loop = asyncio.get_running_loop()
         within_s = deadline_s or self._deadline_s
@@ -52,6 +53,10 @@ class Database:
             timer = loop.call_at(deadline, connection.terminate)
             try:
                 yield connection
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if loop.time() >= deadline:
+                    raise DeadlineError(f"no answer within {within_s:g} s", dependency=POSTGRESQL) from error
+                raise
             finally:
                 # Still under the timer: releasing waits for a cancelled query's end.
                 try:
@@ -134,7 +139,8 @@ def translated_errors() -> Iterator[None]:
 
 
 def _from_sqlstate(error: asyncpg.PostgresError) -> RecordError:
-    message, cause = str(error), type(error).__name__
+    # Without PostgreSQL's DETAIL, which quotes the row: this text travels in headers and logs.
+    message, cause = str(error.args[0]), type(error).__name__
     match kind_of_sqlstate(error.sqlstate or "XX000"):
         case ErrorKind.PERMANENT:
             return PermanentError(message, cause_class=cause)

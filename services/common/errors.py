@@ -6,7 +6,9 @@
         |-- TransientError        may work later: next tier, after the last tier the dead-letter topic
         |-- PermanentError        can never work: dead-letter topic at once
         |-- PoisonError           the bytes are no valid event: dead-letter topic at once, bytes untouched
+        |-- CrashError            the process died with this record in hand, again and again: dead-letter topic
         |-- DependencyError       not the record's fault: pause the worker, probe, use no attempt
+            |-- DeadlineError     our own deadline passed; the record's fault after all if others are served
 
 The edges (database.py, the engine's producer, HTTP clients) translate what their libraries raise into this
 tree once; everything behind them matches on these classes only.
@@ -65,6 +67,12 @@ class PoisonError(RecordError):
     kind = ErrorKind.POISON
 
 
+class CrashError(RecordError):
+    """The mark that was set before handling this record survived the death of the process more than once."""
+
+    kind = ErrorKind.CRASH
+
+
 class DependencyError(RecordError):
     """PostgreSQL, Kafka, the schema registry or another service is away. `dependency` names it."""
 
@@ -73,6 +81,10 @@ class DependencyError(RecordError):
     def __init__(self, message: str, *, dependency: str, cause_class: str | None = None) -> None:
         super().__init__(message, cause_class=cause_class)
         self.dependency = dependency
+
+
+class DeadlineError(DependencyError):
+    """Our own deadline ended a call. A dependency that serves others meanwhile makes it transient."""
 
 
 _PERMANENT_STATES = frozenset({"23514", "23502"})

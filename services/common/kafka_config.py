@@ -18,7 +18,7 @@ def client_config(settings: Settings, client_id: str) -> Config:
         "reconnect.backoff.max.ms": 1_000,
         "log.connection.close": False,
         # One line per lost connection attempt would flood the log during an outage; errors reach error_cb.
-        "log_level": 3,
+        "log_level": 2,
     }
     if settings.kafka_sasl_mechanism:
         config["sasl.mechanism"] = settings.kafka_sasl_mechanism
