@@ -18,6 +18,10 @@ CREATE TABLE dead_letters (
     -- Null when the bytes told none.
     order_id text,
     event_type text,
+    -- With these, whether what the record asked for was done since is a question to the other tables. event_sequence:
+    -- of an adjustment.
+    event_id uuid,
+    event_sequence bigint,
     error_kind text NOT NULL CONSTRAINT error_kind_is_known
         CHECK (error_kind IN ('transient', 'permanent', 'poison', 'dependency', 'crash', 'unknown')),
     error_class text NOT NULL,
