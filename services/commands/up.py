@@ -17,12 +17,13 @@ from services.common.errors import ConfigurationError
 from services.common.settings import Settings
 from services.common.topic_admin import apply_topics
 from services.operations.migrations import migrate
+from services.processes.catalogue import metrics_ports
 from services.sandbox.catalogue import TIME_ZONE, build_catalogue
 from services.sandbox.demo.children import ChildFailedError, is_free
 from services.sandbox.demo.database import open_as_owner
 from services.sandbox.demo.guide import curl_lines, urls
 from services.sandbox.demo.plan import COURSES, TRAINERS
-from services.sandbox.demo.system import SERVICES, Ports, System, open_system
+from services.sandbox.demo.system import Ports, System, open_system
 from services.sandbox.seeding import is_seeded, seed_catalogue
 from services.sandbox.stack import temporary_stack
 
@@ -50,8 +51,7 @@ def _ports(settings: Settings) -> Ports:
     """Those of the settings, so that the printed lines are the same every day. Raises ConfigurationError for a taken
     one.
     """
-    workers = [name for name in SERVICES if name != "gateway"]
-    metrics = {name: settings.metrics_port + number for number, name in enumerate(workers)}
+    metrics = metrics_ports(settings.metrics_port)
     ports = Ports(gateway=settings.gateway_port, sandbox=SANDBOX_PORT, metrics=metrics)
     wanted = {"COURSEPAY_GATEWAY_PORT": [ports.gateway], "COURSEPAY_METRICS_PORT": list(metrics.values())}
     for setting, numbers in {**wanted, "the sandbox": [ports.sandbox]}.items():

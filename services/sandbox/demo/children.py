@@ -47,7 +47,7 @@ class Child:
         return None if process is None or process.returncode is not None else process.pid
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "services.sandbox.demo.leash", str(os.getpid()), *self._arguments]
+        command = [sys.executable, "-m", "services.processes.leash", str(os.getpid()), *self._arguments]
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *command,

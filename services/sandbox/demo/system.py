@@ -7,16 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.settings import PREFIX, Settings
+from services.processes.catalogue import SERVICES, WITH_METRICS_PORT
 from services.sandbox.accounts import sandbox_accounts, sandbox_environment
 from services.sandbox.demo.children import Child, free_ports
 
-SERVICES: Mapping[str, str] = {
-    "gateway": "services.gateway_api",
-    "purchase-worker": "services.purchase_worker",
-    "assignment-worker": "services.assignment_worker",
-    "notifier": "services.notifier",
-    "operations": "services.operations",
-}
 _SANDBOX = "sandbox"
 
 
@@ -79,9 +73,8 @@ async def open_system(
 
 
 def choose_ports() -> Ports:
-    gateway, sandbox, *others = free_ports(2 + len(SERVICES) - 1)
-    workers = [name for name in SERVICES if name != "gateway"]
-    return Ports(gateway=gateway, sandbox=sandbox, metrics=dict(zip(workers, others, strict=True)))
+    gateway, sandbox, *others = free_ports(2 + len(WITH_METRICS_PORT))
+    return Ports(gateway=gateway, sandbox=sandbox, metrics=dict(zip(WITH_METRICS_PORT, others, strict=True)))
 
 
 def _shared_environment(settings: Settings, ports: Ports) -> dict[str, str]:

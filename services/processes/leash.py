@@ -1,4 +1,4 @@
-"""Runs a module that must not outlive its parent: `python -m services.sandbox.demo.leash PARENT MODULE ARGUMENT...`.
+"""Runs a module that must not outlive its parent: `python -m services.processes.leash PARENT MODULE ARGUMENT...`.
 
 Linux kills the process when the parent is gone, kill -9 included. Elsewhere it runs without that guarantee, and a
 parent that stops in an orderly way still ends it.

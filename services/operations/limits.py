@@ -1,0 +1,15 @@
+"""Limits of the operations service that nobody should have to tune, with their reasons."""
+
+# Prometheus scrapes every 15 s at most often; an alert on the backlog shall not wait for a second scrape.
+SAMPLE_INTERVAL_S = 5.0
+# One look at the cluster makes a handful of calls; each has this long.
+KAFKA_CALL_S = 5.0
+# A sample that takes longer than this is given up, so that a stuck call never stops the figures for good.
+SAMPLE_S = 30.0
+DATABASE_CONNECTIONS_MAX = 4
+# Dead letters are looked at by people: seconds are fast enough.
+INDEX_INTERVAL_S = 2.0
+INDEX_RECORDS_MAX = 500
+INDEX_MESSAGE_CHARACTERS_MAX = 1000
+RELEASE_INTERVAL_S = 60.0
+RELEASE_ROWS_MAX = 500

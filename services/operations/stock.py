@@ -1,0 +1,41 @@
+"""What waits in PostgreSQL. Tables, all read only: outbox, trainer_allocations, dead_letters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.common.database import Database
+
+_COUNTS = """
+SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_rows,
+       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8
+          FROM outbox WHERE published_at IS NULL) AS outbox_oldest_s,
+       (SELECT count(*) FROM trainer_allocations WHERE status = 'pending') AS pending_allocations
+"""
+_UNRESOLVED = "SELECT worker, count(*) AS letters FROM dead_letters WHERE status = 'unresolved' GROUP BY worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """`outbox_oldest_s`: age of the oldest event that is not in Kafka; 0: none waits. `unresolved`: worker -> dead
+    letters that still matter; a worker without any is missing.
+    """
+
+    outbox_rows: int
+    outbox_oldest_s: float
+    pending_allocations: int
+    unresolved: Mapping[str, int]
+
+
+async def count_stock(database: Database) -> Stock:
+    """Raises RecordError kinds."""
+    async with database.connection() as connection:
+        counts = await connection.fetchrow(_COUNTS)
+        letters = await connection.fetch(_UNRESOLVED)
+    assert counts is not None
+    return Stock(
+        outbox_rows=counts["outbox_rows"],
+        # The clocks of two connections may differ by a moment.
+        outbox_oldest_s=max(0.0, counts["outbox_oldest_s"]),
+        pending_allocations=counts["pending_allocations"],
+        unresolved={row["worker"]: row["letters"] for row in letters},
+    )
