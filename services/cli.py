@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from services.commands import sandbox, token
+from services.commands import migrate, run, sandbox, schemas, seed, settings, token, topics
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_USAGE
 
@@ -16,7 +16,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(sandbox.app, name="sandbox")
+app.add_typer(schemas.app, name="schemas")
+app.command()(migrate.migrate)
+app.command()(seed.seed)
 app.command()(token.token)
+app.command()(run.run)
+app.command()(settings.settings)
+app.add_typer(topics.app, name="topics")
 
 
 def main() -> None:
