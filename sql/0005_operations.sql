@@ -51,15 +51,25 @@ CREATE INDEX dead_letters_by_time ON dead_letters (worker, dead_at);
 
 CREATE TABLE replay_runs (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    -- The order of the chain: each run carries the digest of the one before, so that one taken out or edited shows.
+    number bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT one_place_in_the_chain UNIQUE,
     worker text NOT NULL,
+    -- The dead-letter topic; its prefix tells one cluster's runs from another's.
+    topic text NOT NULL,
     actor text NOT NULL,
     reason text NOT NULL CONSTRAINT reason_is_given CHECK (length(trim(reason)) > 0),
     target text NOT NULL CONSTRAINT target_is_known CHECK (target IN ('first-tier', 'origin', 'parked')),
     plan_sha256 text NOT NULL CONSTRAINT plan_sha256_is_a_digest CHECK (plan_sha256 ~ '^[0-9a-f]{64}$'),
     state text NOT NULL DEFAULT 'running'
         CONSTRAINT state_is_known CHECK (state IN ('running', 'interrupted', 'stopped', 'finished')),
+    -- What a resumed run needs again: rate and the highest replay count.
+    options jsonb NOT NULL DEFAULT '{}' CONSTRAINT options_are_an_object CHECK (jsonb_typeof(options) = 'object'),
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
+    -- sha256 is over how the run began, the previous digest included; result_sha256 over that and what it has done.
+    previous_sha256 text NOT NULL DEFAULT '',
+    sha256 text NOT NULL DEFAULT '',
+    result_sha256 text,
     planned integer NOT NULL CONSTRAINT planned_counts CHECK (planned >= 0),
     replayed integer NOT NULL DEFAULT 0,
     skipped_done integer NOT NULL DEFAULT 0,
@@ -79,7 +89,11 @@ CREATE TABLE replay_items (
     kafka_partition integer NOT NULL CONSTRAINT kafka_partition_counts CHECK (kafka_partition >= 0),
     kafka_offset bigint NOT NULL CONSTRAINT kafka_offset_counts CHECK (kafka_offset >= 0),
     target text NOT NULL CONSTRAINT target_is_known CHECK (target IN ('first-tier', 'origin', 'parked')),
-    result text NOT NULL CONSTRAINT result_is_known CHECK (result IN ('replayed', 'skipped-done', 'parked', 'failed')),
+    -- planned: to be sent; sending: an acknowledgement was awaited when last heard of.
+    result text NOT NULL CONSTRAINT result_is_known
+        CHECK (result IN ('planned', 'sending', 'replayed', 'skipped-done', 'parked', 'failed')),
+    -- Which record was meant: begins a digest of its key and value.
+    digest text NOT NULL DEFAULT '',
     detail text,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (topic, kafka_partition, kafka_offset, target)
