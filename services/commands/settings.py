@@ -29,7 +29,8 @@ def settings(*, json: Annotated[bool, typer.Option("--json", help="one object on
         typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode())
         return
     table = Table(title="Settings", title_justify="left", pad_edge=False)
-    for column in ("variable", "value", "default", "what it is"):
+    table.add_column("variable", no_wrap=True)
+    for column in ("value", "default", "what it is"):
         table.add_column(column, overflow="fold")
     for row in rows:
         changed = "bold" if row["value"] != row["default"] else None

@@ -1,13 +1,14 @@
-"""Reads topics as they are: everything from the first offset to the end, without a group, so that no live consumer
-notices; and how far the groups have committed.
+"""Reads topics as they are: whole, or ranges of offsets with bounded memory; by assignment and never as a member of a
+group, so that no live consumer notices. Also how far the groups have committed, and whether anybody is in them.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from services.common.errors import DependencyError
 from services.common.kafka_config import client_config
@@ -16,8 +17,9 @@ from services.common.settings import Settings
 _CALL_S = 10.0
 _FETCH_S = 0.2
 _FETCH_RECORDS = 2_000
+_NEW_S = 20.0
 RECORDS_MAX = 5_000_000
-# (topic, partition) -> (low, high)
+# (topic, partition) -> (first offset, the offset after the last)
 Ends = Mapping[tuple[str, int], tuple[int, int]]
 
 
@@ -55,6 +57,49 @@ async def read_topics(
     return await asyncio.to_thread(_read, settings, tuple(topics), within_s, records_max)
 
 
+async def read_new(
+    settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], *, records_max: int
+) -> list[StoredRecord]:
+    """What lies behind the offsets `after`, by (topic, partition); from the first record where there is none. At most
+    `records_max` of each partition: whoever gets as many asks again. Raises DependencyError.
+    """
+    return await asyncio.to_thread(_read_after, settings, tuple(topics), after, records_max)
+
+
+async def stream_records(
+    settings: Settings, ranges: Ends, *, idle_s: float = 30.0
+) -> AsyncIterator[list[StoredRecord]]:
+    """The records of `ranges` in batches, however many there are; order within a partition is kept. The caller takes
+    the time it needs: what librdkafka fetches ahead is bounded.
+
+    Raises DependencyError when Kafka does not answer, or sends nothing for `idle_s` before the end of a range.
+    """
+    consumer = _consumer(settings, "coursepay-topic-reader")
+    batches = _read_to(consumer, ranges, idle_s)
+    try:
+        with _translated():
+            while (batch := await asyncio.to_thread(next, batches, None)) is not None:
+                if batch:
+                    yield batch
+    finally:
+        await asyncio.to_thread(consumer.close)
+
+
+async def read_ends(settings: Settings, topics: Sequence[str]) -> Ends:
+    """Of every partition of the topics that exist. Raises DependencyError when Kafka does not answer."""
+    return await asyncio.to_thread(_with_consumer, settings, lambda consumer: _ends(consumer, topics))
+
+
+async def offsets_since(settings: Settings, topics: Sequence[str], timestamp_ms: int) -> Ends:
+    """Like `read_ends`, but beginning with the first record that is not older than `timestamp_ms`."""
+    return await asyncio.to_thread(_with_consumer, settings, lambda consumer: _since(consumer, topics, timestamp_ms))
+
+
+async def group_has_members(settings: Settings, group: str) -> bool:
+    """Whether a live consumer is in the group. Raises DependencyError when Kafka does not answer."""
+    return await asyncio.to_thread(_has_members, settings, group)
+
+
 async def read_lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
     """Records of `topics` that `group` has not committed. Raises DependencyError when Kafka does not answer."""
     return await asyncio.to_thread(_lag, settings, group, tuple(topics))
@@ -68,30 +113,77 @@ def _read(settings: Settings, topics: Sequence[str], within_s: float, records_ma
             total = sum(high - low for low, high in ends.values())
             if total > records_max:
                 raise ValueError(f"{total} records are more than {records_max}")
-            return list(_read_to(consumer, ends, within_s))
+            return [record for batch in _read_to(consumer, ends, within_s) for record in batch]
     finally:
         consumer.close()
 
 
-def _read_to(consumer: Consumer, ends: Ends, within_s: float) -> Iterator[StoredRecord]:
+def _read_after(
+    settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], records_max: int
+) -> list[StoredRecord]:
+    consumer = _consumer(settings, "coursepay-topic-reader")
+    try:
+        with _translated():
+            wanted = {}
+            for place, (low, high) in _ends(consumer, topics).items():
+                start = max(low, after.get(place, -1) + 1)
+                if start < high:
+                    wanted[place] = (start, min(high, start + records_max))
+            return list(_read_to(consumer, wanted, _NEW_S))
+    finally:
+        consumer.close()
+
+
+def _read_to(consumer: Consumer, ends: Ends, idle_s: float) -> Iterator[list[StoredRecord]]:
     """A partition is read when its end as of the start was passed, or Kafka says that there is no more: counting
     would wait for ever on offsets that retention or an aborted transaction took away.
     """
     unread = {partition for partition, (low, high) in ends.items() if high > low}
     consumer.assign([TopicPartition(*partition, ends[partition][0]) for partition in unread])
-    idle_rounds_max = max(1, int(within_s / _FETCH_S))
+    idle_rounds_max = max(1, int(idle_s / _FETCH_S))
+    idle_rounds = 0
     while unread:
         messages = consumer.consume(_FETCH_RECORDS, _FETCH_S)
-        idle_rounds_max -= not messages
-        if idle_rounds_max <= 0:
+        idle_rounds = 0 if messages else idle_rounds + 1
+        if idle_rounds >= idle_rounds_max:
             raise DependencyError(f"the end of {len(unread)} partitions was not reached", dependency="kafka")
+        batch = []
         for message in messages:
             partition = (message.topic() or "", message.partition() or 0)
             offset, end = message.offset() or 0, ends[partition][1]
             if _is_data(message) and offset < end:
-                yield _record(message)
+                batch.append(_record(message))
             if not _is_data(message) or offset >= end - 1:
                 unread.discard(partition)
+        yield batch
+
+
+def _since(consumer: Consumer, topics: Sequence[str], timestamp_ms: int) -> Ends:
+    ends = _ends(consumer, topics)
+    wanted = [TopicPartition(*partition, timestamp_ms) for partition in ends]
+    found = consumer.offsets_for_times(wanted, timeout=_CALL_S) if wanted else []
+    starts = {(at.topic, at.partition): at.offset for at in found}
+    # A negative offset says that nothing is that new.
+    return {
+        partition: (max(low, starts[partition]) if starts[partition] >= 0 else high, high)
+        for partition, (low, high) in ends.items()
+    }
+
+
+def _has_members(settings: Settings, group: str) -> bool:
+    client = AdminClient(client_config(settings, "coursepay-topic-reader"))
+    with _translated():
+        described = client.describe_consumer_groups([group], request_timeout=_CALL_S)[group].result()
+    return bool(described.members)
+
+
+def _with_consumer(settings: Settings, question: Callable[[Consumer], Ends]) -> Ends:
+    consumer = _consumer(settings, "coursepay-topic-reader")
+    try:
+        with _translated():
+            return question(consumer)
+    finally:
+        consumer.close()
 
 
 def _lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
@@ -125,6 +217,8 @@ def _consumer(settings: Settings, group: str) -> Consumer:
             "allow.auto.create.topics": False,
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 50,
+            # Per partition, fetched ahead of a slow reader: bounded memory.
+            "queued.max.messages.kbytes": 4_096,
         }
     )
 

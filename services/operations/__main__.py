@@ -1,0 +1,66 @@
+"""Operations: figures from outside the workers, and the index of dead letters. `python -m services.operations`."""
+
+import asyncio
+import sys
+
+import structlog
+
+from services.common.codec import Codec
+from services.common.database import Database, open_database
+from services.common.health import serve_health
+from services.common.metrics import Metrics
+from services.common.registry import open_codec
+from services.common.runtime import run_service
+from services.common.settings import Settings
+from services.common.topics import Topics
+from services.operations.dead_letter_index import DeadLetterIndex
+from services.operations.limits import (
+    DATABASE_CONNECTIONS_MAX,
+    INDEX_INTERVAL_S,
+    INDEX_S,
+    SAMPLE_INTERVAL_S,
+    SAMPLE_S,
+)
+from services.operations.loops import Loop
+from services.operations.sampler import Sampler
+
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    settings.required_bootstrap_servers()
+    metrics = Metrics("operations", Topics.of(settings))
+    async with open_database(
+        settings,
+        role="coursepay_operations",
+        application="coursepay-operations",
+        connections_max=DATABASE_CONNECTIONS_MAX,
+    ) as database:
+        loops = _loops(settings, database, metrics, await open_codec(settings))
+        async with (
+            serve_health(
+                host="0.0.0.0",  # noqa: S104 - scraped and probed from other hosts
+                port=settings.metrics_port,
+                registry=metrics.registry,
+                live=lambda: all(loop.is_live for loop in loops),
+                ready=lambda: all(loop.has_succeeded for loop in loops),
+            ) as port,
+            asyncio.TaskGroup() as tasks,
+        ):
+            log.info("listening", port=port)
+            for loop in loops:
+                tasks.create_task(loop.run(stop), name=loop.name)
+
+
+def _loops(settings: Settings, database: Database, metrics: Metrics, codec: Codec) -> list[Loop]:
+    sampler = Sampler(settings, database, metrics)
+    index = DeadLetterIndex(settings, database, codec)
+    errors = metrics.sampler_errors
+    return [
+        Loop("sampler", sampler.sample, every_s=SAMPLE_INTERVAL_S, within_s=SAMPLE_S, errors=errors),
+        Loop("dead letter index", index.update, every_s=INDEX_INTERVAL_S, within_s=INDEX_S, errors=errors),
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(run_service("operations", serve))

@@ -1,0 +1,113 @@
+"""The table dead_letters: one row per record of a dead-letter topic, and whether it still matters.
+
+Other tables, read only: student_course_purchases, trainer_allocations, notifications.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.common.database import Database, Transaction
+
+_LAST_OFFSETS = """
+SELECT topic, kafka_partition, max(kafka_offset) AS kafka_offset
+  FROM dead_letters WHERE topic = ANY ($1::text[]) GROUP BY topic, kafka_partition
+"""
+_INSERT = """
+INSERT INTO dead_letters
+       (worker, topic, kafka_partition, kafka_offset, origin_topic, origin_partition, origin_offset, order_id,
+        event_type, event_id, event_sequence, error_kind, error_class, error_message, fingerprint, retry_attempt,
+        replay_id, replay_count, traceparent, key_bytes, value_bytes, headers_bytes, dead_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+ON CONFLICT (topic, kafka_partition, kafka_offset) DO NOTHING
+"""
+# A worker that died between writing a dead letter and committing its offset writes it again: the first counts.
+_COLLAPSE = """
+UPDATE dead_letters copy
+   SET status = 'resolved', settled_at = clock_timestamp()
+  FROM unnest($1::text[], $2::int[], $3::bigint[]) AS added (topic, kafka_partition, kafka_offset)
+ WHERE (copy.topic, copy.kafka_partition, copy.kafka_offset)
+           = (added.topic, added.kafka_partition, added.kafka_offset)
+   AND copy.status = 'unresolved'
+   AND EXISTS (SELECT FROM dead_letters earlier
+                WHERE earlier.worker = copy.worker AND earlier.id < copy.id
+                  AND (earlier.origin_topic, earlier.origin_partition, earlier.origin_offset)
+                          = (copy.origin_topic, copy.origin_partition, copy.origin_offset)
+                  AND earlier.replay_id IS NOT DISTINCT FROM copy.replay_id)
+"""
+# What a record asked for was done since, by a replay, a person or another copy. Nobody can tell what poison asked for, so
+# only a decision ends it; and of an adjusted purchase nothing tells what the assignment made of it.
+_RESOLVE = """
+UPDATE dead_letters letter
+   SET status = 'resolved', settled_at = clock_timestamp()
+ WHERE letter.status = 'unresolved' AND letter.error_kind <> 'poison' AND CASE letter.event_type
+       WHEN 'PaymentSucceeded' THEN letter.worker = 'purchase-worker' AND EXISTS (
+           SELECT FROM student_course_purchases bought WHERE bought.order_id = letter.order_id)
+       WHEN 'PaymentAdjusted' THEN letter.worker = 'purchase-worker' AND EXISTS (
+           SELECT FROM student_course_purchases bought
+            WHERE bought.order_id = letter.order_id AND bought.applied_sequence >= letter.event_sequence)
+       WHEN 'PurchaseCreated' THEN letter.worker = 'assignment-worker' AND EXISTS (
+           SELECT FROM student_course_purchases bought
+             LEFT JOIN trainer_allocations allocation
+                    ON allocation.purchase_id = bought.id AND allocation.status <> 'cancelled'
+            WHERE bought.order_id = letter.order_id
+              AND (allocation.id IS NOT NULL OR bought.status IN ('revoked', 'expired')))
+       ELSE false END
+    OR letter.status = 'unresolved' AND letter.worker = 'notifier' AND EXISTS (
+           SELECT FROM notifications told WHERE told.event_id = letter.event_id AND told.status <> 'failed')
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """In the order of the columns. None: the record did not tell."""
+
+    worker: str
+    topic: str
+    kafka_partition: int
+    kafka_offset: int
+    origin_topic: str | None
+    origin_partition: int | None
+    origin_offset: int | None
+    order_id: str | None
+    event_type: str | None
+    event_id: UUID | None
+    event_sequence: int | None
+    error_kind: str
+    error_class: str
+    error_message: str | None
+    fingerprint: str
+    retry_attempt: int
+    replay_id: str | None
+    replay_count: int
+    traceparent: str | None
+    key_bytes: int
+    value_bytes: int
+    headers_bytes: int
+    dead_at: datetime
+
+
+async def last_offsets(database: Database, topics: Sequence[str]) -> Mapping[tuple[str, int], int]:
+    """(topic, partition) -> the last offset that is indexed."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(_LAST_OFFSETS, topics)
+    return {(row["topic"], row["kafka_partition"]): row["kafka_offset"] for row in rows}
+
+
+async def add_dead_letters(transaction: Transaction, letters: Sequence[DeadLetter]) -> None:
+    """Known ones are left alone; a copy of an earlier one is resolved at once."""
+    fields = DeadLetter.__slots__
+    await transaction.executemany(_INSERT, [tuple(getattr(letter, name) for name in fields) for letter in letters])
+    await transaction.execute(
+        _COLLAPSE,
+        [letter.topic for letter in letters],
+        [letter.kafka_partition for letter in letters],
+        [letter.kafka_offset for letter in letters],
+    )
+
+
+async def resolve_done(database: Database) -> int:
+    """Resolves what was done since; how many."""
+    async with database.connection() as connection:
+        return int((await connection.execute(_RESOLVE)).rsplit(" ", 1)[-1])
