@@ -36,8 +36,8 @@ UPDATE dead_letters copy
                           = (copy.origin_topic, copy.origin_partition, copy.origin_offset)
                   AND earlier.replay_id IS NOT DISTINCT FROM copy.replay_id)
 """
-# What a record asked for was done since, by a replay, a person or another copy. Nobody can tell what poison asked for, so
-# only a decision ends it; and of an adjusted purchase nothing tells what the assignment made of it.
+# What a record asked for was done since, by a replay, a person or another copy. Nobody can tell what poison asked for,
+# so only a decision ends it; and of an adjusted purchase nothing tells what the assignment made of it.
 _RESOLVE = """
 UPDATE dead_letters letter
    SET status = 'resolved', settled_at = clock_timestamp()
