@@ -16,7 +16,10 @@ def find_memory_bombs(schema: Json) -> Iterator[str]:
     named = {
         _name_of(found["name"]): found for _, found in _walk(schema) if isinstance(found, dict) and "name" in found
     }
-    yield from _recursions(schema, ())
+    recursions = list(_recursions(schema, ()))
+    yield from recursions
+    if recursions:
+        return
     for _, found in _walk(schema):
         match found:
             case {"type": "array", "items": items} if _is_empty(items, named):
