@@ -103,7 +103,8 @@ CREATE TABLE trainer_allocations (
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- The last look for a trainer; later than decided_at when it found no more than the one before.
     tried_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT approved_has_a_trainer CHECK (status <> 'approved' OR (trainer_id IS NOT NULL AND first_session_at IS NOT NULL))
+    -- first_session_at may be null in rows that came with a migration of older purchases.
+    CONSTRAINT approved_has_a_trainer CHECK (status <> 'approved' OR trainer_id IS NOT NULL)
 ) WITH (fillfactor = 70);
 -- A second event of a purchase ends here.
 CREATE UNIQUE INDEX one_live_allocation_per_purchase ON trainer_allocations (purchase_id) WHERE status <> 'cancelled';
