@@ -5,7 +5,6 @@ group, so that no live consumer notices. Also how far the groups have committed,
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -13,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from services.common.errors import DependencyError
 from services.common.kafka_config import client_config
 from services.common.settings import Settings
+from services.engine.records import Record
 
 _CALL_S = 10.0
 _FETCH_S = 0.2
@@ -21,34 +21,12 @@ _NEW_S = 20.0
 RECORDS_MAX = 5_000_000
 # (topic, partition) -> (first offset, the offset after the last)
 Ends = Mapping[tuple[str, int], tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredRecord:
-    """One record as it lies in Kafka. `timestamp_ms` is the producer's or the broker's, as the topic is set."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-
-    def header(self, name: str) -> str | None:
-        """The last header of this name as text; None when it is absent or no UTF-8."""
-        value = dict(self.headers).get(name)
-        if value is None:
-            return None
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return None
+StoredRecord = Record
 
 
 async def read_topics(
     settings: Settings, topics: Sequence[str], *, within_s: float = 120.0, records_max: int = RECORDS_MAX
-) -> list[StoredRecord]:
+) -> list[Record]:
     """Every record between the low watermark and the end as of now. Order within a partition is kept.
 
     A topic that does not exist counts as empty. Raises DependencyError when Kafka does not answer or the end is not
@@ -59,16 +37,14 @@ async def read_topics(
 
 async def read_new(
     settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], *, records_max: int
-) -> list[StoredRecord]:
+) -> list[Record]:
     """What lies behind the offsets `after`, by (topic, partition); from the first record where there is none. At most
     `records_max` of each partition: whoever gets as many asks again. Raises DependencyError.
     """
     return await asyncio.to_thread(_read_after, settings, tuple(topics), after, records_max)
 
 
-async def stream_records(
-    settings: Settings, ranges: Ends, *, idle_s: float = 30.0
-) -> AsyncIterator[list[StoredRecord]]:
+async def stream_records(settings: Settings, ranges: Ends, *, idle_s: float = 30.0) -> AsyncIterator[list[Record]]:
     """The records of `ranges` in batches, however many there are; order within a partition is kept. The caller takes
     the time it needs: what librdkafka fetches ahead is bounded.
 
@@ -105,7 +81,7 @@ async def read_lag(settings: Settings, group: str, topics: Sequence[str]) -> int
     return await asyncio.to_thread(_lag, settings, group, tuple(topics))
 
 
-def _read(settings: Settings, topics: Sequence[str], within_s: float, records_max: int) -> list[StoredRecord]:
+def _read(settings: Settings, topics: Sequence[str], within_s: float, records_max: int) -> list[Record]:
     consumer = _consumer(settings, "coursepay-topic-reader")
     try:
         with _translated():
@@ -120,7 +96,7 @@ def _read(settings: Settings, topics: Sequence[str], within_s: float, records_ma
 
 def _read_after(
     settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], records_max: int
-) -> list[StoredRecord]:
+) -> list[Record]:
     consumer = _consumer(settings, "coursepay-topic-reader")
     try:
         with _translated():
@@ -129,12 +105,12 @@ def _read_after(
                 start = max(low, after.get(place, -1) + 1)
                 if start < high:
                     wanted[place] = (start, min(high, start + records_max))
-            return list(_read_to(consumer, wanted, _NEW_S))
+            return [record for batch in _read_to(consumer, wanted, _NEW_S) for record in batch]
     finally:
         consumer.close()
 
 
-def _read_to(consumer: Consumer, ends: Ends, idle_s: float) -> Iterator[list[StoredRecord]]:
+def _read_to(consumer: Consumer, ends: Ends, idle_s: float) -> Iterator[list[Record]]:
     """A partition is read when its end as of the start was passed, or Kafka says that there is no more: counting
     would wait for ever on offsets that retention or an aborted transaction took away.
     """
@@ -248,8 +224,8 @@ def _is_data(message: Message) -> bool:
     raise KafkaException(error)
 
 
-def _record(message: Message) -> StoredRecord:
-    return StoredRecord(
+def _record(message: Message) -> Record:
+    return Record(
         topic=message.topic() or "",
         partition=message.partition() or 0,
         offset=message.offset() or 0,
