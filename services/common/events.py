@@ -7,6 +7,7 @@ schemas stand in schemas/<event>/<version>.avsc; codec.py turns one into the oth
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID, uuid5
 
 NAMESPACE = UUID("6d1d3f0e-6f0c-5c1e-9a55-0d4b8d5f7c11")
@@ -132,6 +133,25 @@ def adjustment_event_id(event_type: str, order_id: str, sequence: int) -> UUID:
 def allocation_event_id(event_type: str, allocation_id: UUID, revision: int) -> UUID:
     """For TrainerAssigned and AllocationPending: one per decision; a reassignment is a new revision."""
     return uuid5(NAMESPACE, f"{event_type}|{allocation_id}|{revision}")
+
+
+def allocation_event(decision: Mapping[str, Any]) -> TrainerAssigned | AllocationPending:
+    """What a decision about an allocation tells: `decision` is a row of sql/'s assign_trainer and its siblings, of an
+    allocation that is approved or pending.
+    """
+    about: dict[str, Any] = {
+        name: decision[name] for name in ("allocation_id", "purchase_id", "order_id", "student_id", "course_id")
+    }
+    if decision["status"] == "pending":
+        event_id = allocation_event_id("AllocationPending", decision["allocation_id"], decision["revision"])
+        return AllocationPending(event_id=event_id, reason=decision["filter"], **about)
+    return TrainerAssigned(
+        event_id=allocation_event_id("TrainerAssigned", decision["allocation_id"], decision["revision"]),
+        trainer_id=decision["trainer_id"],
+        session_count=decision["session_count"],
+        first_session_at=decision["first_session_at"],
+        **about,
+    )
 
 
 def purchase_id_of(order_id: str) -> UUID:

@@ -11,6 +11,7 @@ from uuid import UUID
 from aiohttp import web
 
 from services.common.database import Transaction
+from services.common.outbox import add_event
 from services.common.telemetry import current_traceparent
 from services.gateway_api import assignments, audit
 from services.gateway_api.admin_bodies import AllocateBody, ApproveBody, RetryBody
@@ -21,10 +22,9 @@ from services.gateway_api.auth import caller_of, not_found
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.idempotency import once
 from services.gateway_api.json_answers import answer
-from services.gateway_api.outbox import add_event
 from services.gateway_api.pages import cut, wanted_page
 from services.gateway_api.problems import Problem
-from services.gateway_api.reading import invalid, parse, read_json, read_optional_json
+from services.gateway_api.reading import invalid, parse, read_json, read_optional_json, uuid_from
 from services.gateway_api.request_log import note
 
 _PENDING = f"""
@@ -73,7 +73,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
         return await _run(dependencies, request, payload, command)
 
     async def approve(request: web.Request) -> web.Response:
-        allocation_id = _uuid(request.match_info["allocationId"])
+        allocation_id = uuid_from(request.match_info["allocationId"])
         payload = await read_optional_json(request)
         body = parse(ApproveBody, payload)
 
@@ -170,6 +170,8 @@ def _require_done(decision: Decision) -> None:
             raise Problem(
                 "schedule-conflict", 409, "There are other sessions at that time", conflicts=decision.conflicts
             )
+        case "missing":
+            raise not_found()
         case "refused":
             raise Problem("trainer-does-not-fit", 409, "The trainer fails a hard filter", reason=decision.reason)
         case _:
@@ -183,10 +185,3 @@ def _told(decision: Decision) -> AllocationAnswer:
         trainer_id=decision.trainer_id,
         reason=decision.reason,
     )
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise not_found() from None

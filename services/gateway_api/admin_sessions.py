@@ -13,11 +13,11 @@ from services.gateway_api.auth import caller_of, not_found
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.idempotency import once
 from services.gateway_api.problems import Problem
-from services.gateway_api.reading import parse, read_optional_json
+from services.gateway_api.reading import parse, read_optional_json, uuid_from
 from services.gateway_api.request_log import note
 from services.gateway_api.roles import Role
 
-_SESSION = "SELECT id, status, trainer_id FROM tutoring_sessions WHERE id::text = $1"
+_SESSION = "SELECT id, status, trainer_id FROM tutoring_sessions WHERE id = $1"
 _COMPLETE = "SELECT * FROM complete_session($1, $2)"
 _CANCEL = "SELECT * FROM cancel_session($1, $2)"
 
@@ -63,7 +63,7 @@ async def _run(dependencies: Dependencies, request: web.Request, action: str, fu
 
 async def _own_session(transaction: Transaction, request: web.Request) -> Row:
     """Raises Problem 404 for an unknown session, and for another trainer's."""
-    session = await transaction.fetchrow(_SESSION, request.match_info["sessionId"])
+    session = await transaction.fetchrow(_SESSION, uuid_from(request.match_info["sessionId"]))
     caller = caller_of(request)
     if session is None or (Role.SUPPORT not in caller.roles and session["trainer_id"] != caller.subject):
         raise not_found()

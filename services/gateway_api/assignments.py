@@ -4,7 +4,7 @@ The same functions serve the assignment worker, so a person's decision checks al
 Tables: trainer_allocations, tutoring_sessions, student_course_purchases (read; the functions write).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,7 @@ from uuid import UUID
 import orjson
 
 from services.common.database import Row, Transaction
-from services.common.events import AllocationPending, Event, TrainerAssigned, allocation_event_id
-from services.gateway_api.allocation_items import reason_from
+from services.common.events import Event, allocation_event
 
 _ASSIGN = "SELECT * FROM assign_trainer($1::uuid, $2)"
 _APPROVE = "SELECT * FROM approve_allocation($1::uuid, $2, $3)"
@@ -79,25 +78,7 @@ async def allocate(transaction: Transaction, purchase_id: UUID, *, trainer_id: s
 
 def event_of(decision: Decision) -> Event:
     """TrainerAssigned for an approved allocation, AllocationPending for a pending one."""
-    about: dict[str, Any] = {
-        "allocation_id": decision.allocation_id,
-        "purchase_id": decision.purchase_id,
-        "order_id": decision.order_id,
-        "student_id": decision.student_id,
-        "course_id": decision.course_id,
-    }
-    if decision.status == "pending":
-        event_id = allocation_event_id("AllocationPending", decision.allocation_id, decision.revision)
-        return AllocationPending(event_id=event_id, reason=decision.reason or "unknown", **about)
-    assert decision.trainer_id is not None
-    assert decision.first_session_at is not None
-    return TrainerAssigned(
-        event_id=allocation_event_id("TrainerAssigned", decision.allocation_id, decision.revision),
-        trainer_id=decision.trainer_id,
-        session_count=decision.session_count,
-        first_session_at=decision.first_session_at,
-        **about,
-    )
+    return allocation_event(asdict(decision) | {"filter": decision.reason})
 
 
 def _decision_from(row: Row | None) -> Decision:
@@ -111,7 +92,7 @@ def _decision_from(row: Row | None) -> Decision:
         course_id=row["course_id"],
         status=row["status"],
         trainer_id=row["trainer_id"],
-        reason=reason_from(row["reason"]).get("filter"),
+        reason=row["filter"],
         session_count=row["session_count"],
         first_session_at=row["first_session_at"],
         revision=row["revision"],

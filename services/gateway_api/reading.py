@@ -4,10 +4,12 @@ import asyncio
 import json
 import math
 from typing import Any, NoReturn, TypeVar
+from uuid import UUID
 
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
+from services.gateway_api.auth import not_found
 from services.gateway_api.limits import BODY_BYTES_MAX, BODY_READ_S, JSON_DEPTH_MAX
 from services.gateway_api.problems import Problem
 
@@ -96,6 +98,14 @@ def invalid(*errors: tuple[str, str]) -> Problem:
         "The request is well-formed but not valid",
         errors=[{"field": field, "message": message} for field, message in errors[:_ERRORS_MAX]],
     )
+
+
+def uuid_from(path: str) -> UUID:
+    """An id in a path. Raises Problem 404 for what is no UUID: there is nothing of that name."""
+    try:
+        return UUID(path)
+    except ValueError:
+        raise not_found() from None
 
 
 def _too_large(limit_bytes: int) -> Problem:

@@ -1,0 +1,89 @@
+-- When sessions are: local dates of a weekly slot, expanded here and nowhere else, for every path that books one.
+-- depends: 0002_trainers 0004_offers
+
+-- migrate: apply
+
+-- The instant of a local time. A time that comes twice (clocks go back) is the first one, a time that is missing
+-- (clocks go forward) moves on by the gap: both are "by the offset from before the change". PostgreSQL itself takes
+-- the second of a repeated hour.
+CREATE FUNCTION instant_of(local_time timestamp, zone text) RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN earlier AT TIME ZONE zone = local_time THEN least(earlier, as_postgresql) ELSE as_postgresql END
+      FROM (SELECT local_time AT TIME ZONE zone) AS plain (as_postgresql),
+           LATERAL (SELECT as_postgresql - interval '24 hours') AS day_before (moment),
+           LATERAL (SELECT (local_time - ((moment AT TIME ZONE zone) - (moment AT TIME ZONE 'UTC'))) AT TIME ZONE 'UTC')
+                   AS by_offset_before (earlier)
+$$;
+
+-- The minute of the week, from Monday 00:00 in the zone.
+CREATE FUNCTION local_minute(moment timestamptz, zone text) RETURNS integer
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT ((extract(isodow FROM local_time) - 1) * 1440 + extract(hour FROM local_time) * 60
+            + extract(minute FROM local_time))::integer
+      FROM (SELECT moment AT TIME ZONE zone) AS there (local_time)
+$$;
+
+-- The half hours of the week from Monday 00:00 UTC that these sessions touch.
+CREATE FUNCTION touched_half_hours(dates tstzrange[]) RETURNS bit(336)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT COALESCE(bit_or(set_bit(0::bit(336), half_hour % 336, 1)), 0::bit(336))
+      FROM (SELECT DISTINCT local_minute(lower(session), 'UTC') AS starts,
+                   (extract(epoch FROM upper(session) - lower(session)) / 60)::integer AS lasts
+              FROM unnest(dates) AS session) AS weekly,
+           generate_series(starts / 30, (starts + lasts - 1) / 30) AS half_hour
+$$;
+
+-- A wish for a weekly slot, as the body of POST /orders has it under `schedule`.
+CREATE TYPE weekly_slot AS (
+    start_date date,
+    starts_at time,
+    weekdays integer[],
+    time_zone text,
+    duration_minutes integer,
+    calendar text
+);
+
+-- A purchase from before coursepay may have its slot in the metadata only.
+CREATE FUNCTION weekly_slot_of(bought student_course_purchases) RETURNS weekly_slot
+LANGUAGE sql STABLE AS $$
+    SELECT start_date, COALESCE(schedule ->> 'timeSlot', (bought).metadata ->> 'timeSlot')::time,
+           COALESCE((SELECT array_agg(day::integer) FROM jsonb_array_elements_text(schedule -> 'weekdays') AS day),
+                    ARRAY[extract(isodow FROM start_date)::integer]),
+           COALESCE(schedule ->> 'timeZone', (bought).metadata ->> 'timeZone'),
+           COALESCE((schedule ->> 'durationMinutes')::integer, 60),
+           (SELECT calendar FROM courses WHERE courses.course_id = (bought).course_id)
+      FROM (SELECT COALESCE((bought).metadata -> 'schedule', '{}')) AS wished (schedule),
+           LATERAL (SELECT COALESCE(schedule ->> 'startDate', (bought).metadata ->> 'date')::date) AS first (start_date)
+$$;
+
+-- The first `wanted` sessions that start after `after` and end by `until`, in order; fewer when there are no more.
+-- Holidays of the course's calendar are left out. `moved_minutes` and `moved_days` shift the whole pattern.
+CREATE FUNCTION session_dates(
+    slot weekly_slot, after timestamptz, until timestamptz, wanted integer,
+    moved_minutes integer DEFAULT 0, moved_days integer DEFAULT 0
+) RETURNS tstzrange[]
+LANGUAGE sql STABLE AS $$
+    SELECT COALESCE(array_agg(tstzrange(starts, ends, '[)') ORDER BY starts), '{}')
+      FROM (SELECT starts, ends
+              FROM generate_series(
+                       greatest((slot).start_date, (after AT TIME ZONE (slot).time_zone)::date - 1)::timestamp,
+                       (until AT TIME ZONE (slot).time_zone)::date::timestamp,
+                       interval '1 day') AS day,
+                   LATERAL (SELECT instant_of(day + (slot).starts_at + make_interval(mins => moved_minutes),
+                                              (slot).time_zone)) AS session (starts),
+                   LATERAL (SELECT starts + make_interval(mins => (slot).duration_minutes)) AS session_end (ends)
+             WHERE (extract(isodow FROM day)::integer + 6 - moved_days) % 7 + 1 = ANY ((slot).weekdays)
+               AND NOT EXISTS (SELECT FROM holidays
+                                WHERE holidays.calendar = (slot).calendar AND holidays.day = day.day::date)
+               AND starts > after AND ends <= until
+             ORDER BY starts
+             LIMIT wanted) AS chosen
+$$;
+
+-- As one multirange, to ask for overlaps with one look at an index; each widened by the minutes of travel.
+CREATE FUNCTION held_by(dates tstzrange[], travel_minutes integer) RETURNS tstzmultirange
+LANGUAGE sql STABLE AS $$
+    SELECT range_agg(held_range(lower(session), upper(session), travel_minutes)) FROM unnest(dates) AS session
+$$;
+
+-- migrate: rollback

@@ -1,0 +1,188 @@
+-- Who could teach: the search for trainers who fit a wish, in the order in which they are tried, without writing.
+-- depends: 0007_session_dates
+
+-- migrate: apply
+
+-- What is looked for. `dates`: the sessions wanted and up to 20 % to spare, for leave. `relaxation`: what of the
+-- student's wish was given up for it; null: nothing.
+CREATE TYPE tutoring_wish AS (
+    purchase_id uuid,
+    student_id text,
+    course_id text,
+    online boolean,
+    gender text,
+    latitude double precision,
+    longitude double precision,
+    radius_factor double precision,
+    weekly_minutes integer,
+    sessions integer,
+    travel_minutes integer,
+    dates tstzrange[],
+    half_hours bit(336),
+    relaxation text,
+    moved_minutes integer,
+    moved_days integer
+);
+
+-- An offer that passed the filters, with the parts of its rank: load in quarters, then cost, then tie_break.
+CREATE TYPE ranked_offer AS (
+    trainer_id text,
+    load_quarter integer,
+    cost numeric,
+    distance_km numeric,
+    continuity boolean,
+    breadth numeric,
+    tie_break bigint
+);
+
+-- A bounded part of a course's offers. `left_after`: how many were left after specialty, gender, slot, capacity and
+-- radius.
+CREATE TYPE offers_page AS (
+    seen integer,
+    last_ratio integer,
+    last_trainer text,
+    left_after integer[],
+    ranked ranked_offer[]
+);
+
+-- Great-circle distance. (longitude, latitude) in degrees, a sphere of the earth's mean radius.
+CREATE FUNCTION distance_km(one point, two point) RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT 2 * 6371.0088 * asin(least(1, sqrt(
+        sin(radians(two[1] - one[1]) / 2) ^ 2
+        + cos(radians(one[1])) * cos(radians(two[1])) * sin(radians(two[0] - one[0]) / 2) ^ 2)))
+$$;
+
+-- The next page: `rows_max` offers by load after (`after_ratio`, `after_trainer`), or those whose reach holds the
+-- student's place (`by_place`), or one trainer's. The LIMIT inside makes the plan a walk along one index, whatever the
+-- planner believes of the filters; they are applied to its rows.
+-- `passed` is the first filter that an offer fails: 1 specialty, 2 gender, 3 slot, 4 capacity, 5 radius; 6: none.
+CREATE FUNCTION next_page(
+    wish tutoring_wish, only_trainer text, by_place boolean, after_ratio integer, after_trainer text, rows_max bigint
+) RETURNS offers_page
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    page offers_page;
+    home point := point(wish.longitude, wish.latitude);
+    seed bigint := hashtextextended(wish.purchase_id::text, 0);
+    known text[] := ARRAY(SELECT DISTINCT earlier.trainer_id FROM tutoring_sessions earlier
+                           WHERE earlier.student_id = wish.student_id AND earlier.status <> 'cancelled');
+BEGIN
+    WITH offers AS MATERIALIZED (
+        (SELECT * FROM trainer_offers
+          WHERE only_trainer IS NULL AND NOT by_place AND course_id = wish.course_id AND active
+            AND (load_ratio, trainer_id) > (after_ratio, after_trainer)
+          ORDER BY load_ratio, trainer_id
+          LIMIT rows_max)
+        UNION ALL
+        SELECT * FROM trainer_offers
+         WHERE only_trainer IS NULL AND by_place AND course_id = wish.course_id AND active AND in_person
+           -- Also where the place is counted on beyond the 180th meridian.
+           AND (reach @> box(home, home)
+                OR reach @> box(home + point(360, 0), home + point(360, 0))
+                OR reach @> box(home - point(360, 0), home - point(360, 0)))
+        UNION ALL
+        SELECT * FROM trainer_offers
+         WHERE course_id = wish.course_id AND trainer_id = only_trainer AND active
+    ), judged AS (
+        SELECT offers.*, distance,
+               CASE WHEN wish.online AND NOT online THEN 1
+                    WHEN gender IS DISTINCT FROM wish.gender AND wish.gender IS NOT NULL THEN 2
+                    WHEN working_slots & wish.half_hours <> wish.half_hours THEN 3
+                    WHEN load_minutes + wish.weekly_minutes > weekly_capacity_minutes THEN 4
+                    WHEN NOT wish.online
+                         AND (distance IS NULL OR distance > travel_radius_km * wish.radius_factor) THEN 5
+                    ELSE 6 END AS passed
+          FROM offers,
+               LATERAL (SELECT CASE WHEN in_person AND NOT wish.online THEN distance_km(place, home) END)
+                       AS way (distance)
+    ), ranked AS (
+        SELECT (trainer_id, least(load_minutes * 4 / greatest(weekly_capacity_minutes, 1), 4),
+                -- What a trainer costs within a quarter of load: the way, as a share of what the trainer would go; half
+                -- as much for breadth; half a way is worth a trainer whom the student knows.
+                round((COALESCE(distance / greatest(travel_radius_km, 1), 0) + breadth / 2
+                       - CASE WHEN trainer_id = ANY (known) THEN 0.5 ELSE 0 END)::numeric, 2),
+                round(distance::numeric, 1), trainer_id = ANY (known), round(breadth::numeric, 3),
+                hashtextextended(trainer_id, seed))::ranked_offer AS offer
+          FROM judged WHERE passed = 6
+    )
+    SELECT (SELECT count(*) FROM offers), (SELECT load_ratio FROM last), (SELECT trainer_id FROM last),
+           (SELECT ARRAY[count(*) FILTER (WHERE passed > 1), count(*) FILTER (WHERE passed > 2),
+                         count(*) FILTER (WHERE passed > 3), count(*) FILTER (WHERE passed > 4),
+                         count(*) FILTER (WHERE passed > 5)]::integer[] FROM judged),
+           ARRAY(SELECT offer FROM ranked
+                  ORDER BY (offer).load_quarter, (offer).cost, (offer).tie_break, (offer).trainer_id)
+      INTO page.seen, page.last_ratio, page.last_trainer, page.left_after, page.ranked
+      FROM (SELECT) AS one LEFT JOIN LATERAL
+           (SELECT load_ratio, trainer_id FROM offers ORDER BY load_ratio DESC, trainer_id DESC LIMIT 1) AS last
+           ON true;
+    RETURN page;
+END
+$$;
+
+-- The dates on which this trainer would teach, with `failed` null; or `failed`: slot, leave or student-clash.
+-- Dates lost to leave are replaced from the spare ones.
+CREATE FUNCTION bookable_dates(
+    wish tutoring_wish, trainer text, OUT failed text, OUT chosen tstzrange[], OUT version integer
+)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    working int4multirange;
+    zone text;
+BEGIN
+    SELECT found.working, found.time_zone, found.version INTO working, zone, version
+      FROM trainers found WHERE found.trainer_id = trainer;
+    SELECT array_agg(session ORDER BY session) INTO chosen
+      FROM unnest(wish.dates) AS session
+     WHERE NOT EXISTS (SELECT FROM trainer_time_off off
+                        WHERE off.trainer_id = trainer AND tstzrange(off.starts_at, off.ends_at, '[)') && session);
+    IF COALESCE(cardinality(chosen), 0) < wish.sessions THEN
+        failed := 'leave';
+        RETURN;
+    END IF;
+    chosen := chosen[:wish.sessions];
+    failed := CASE
+        WHEN EXISTS (SELECT FROM unnest(chosen) AS session,
+                            LATERAL (SELECT local_minute(lower(session), zone)) AS local_time (starts)
+                      WHERE NOT working @> int4range(starts, starts
+                                + (extract(epoch FROM upper(session) - lower(session)) / 60)::integer)) THEN 'slot'
+        WHEN EXISTS (SELECT FROM tutoring_sessions busy
+                      WHERE busy.trainer_id = trainer AND busy.status IN ('scheduled', 'completed')
+                        AND busy.held && held_by(chosen, wish.travel_minutes)) THEN 'slot'
+        WHEN student_is_busy(wish.student_id, chosen) THEN 'student-clash'
+    END;
+END
+$$;
+
+CREATE FUNCTION student_is_busy(student text, dates tstzrange[]) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM tutoring_sessions busy
+                    WHERE busy.student_id = student AND busy.status IN ('scheduled', 'completed')
+                      AND tstzrange(busy.starts_at, busy.ends_at, '[)') && held_by(dates, 0))
+$$;
+
+-- The wish of a purchase for `wanted` sessions after now, once for each way to give up what `relaxation` names; null:
+-- as the student said it. In the order in which they are tried: earlier before later, nearer days first.
+CREATE FUNCTION wishes_of(bought student_course_purchases, relaxation text, wanted integer) RETURNS SETOF tutoring_wish
+LANGUAGE sql STABLE AS $$
+    SELECT bought.id, bought.student_id, bought.course_id, online,
+           CASE WHEN relaxation = 'gender' THEN NULL ELSE schedule ->> 'preferredGender' END,
+           (schedule #>> '{location,latitude}')::double precision,
+           (schedule #>> '{location,longitude}')::double precision,
+           CASE WHEN relaxation = 'radius' THEN 1.5 ELSE 1 END, (slot).duration_minutes * cardinality((slot).weekdays),
+           wanted, CASE WHEN online THEN 0 ELSE 15 END, dates, touched_half_hours(dates), relaxation,
+           moved.minutes, moved.days
+      FROM (SELECT COALESCE(bought.metadata -> 'schedule', '{}'), weekly_slot_of(bought)) AS wished (schedule, slot),
+           LATERAL (SELECT relaxation IS NOT DISTINCT FROM 'online'
+                           OR COALESCE(schedule ->> 'mode', 'online') = 'online') AS place (online),
+           LATERAL (SELECT minutes, 0 FROM unnest(CASE relaxation WHEN 'time_30' THEN '{-30,30}'
+                                                  WHEN 'time_60' THEN '{-60,60}' ELSE '{0}' END::integer[]) AS minutes
+                     WHERE relaxation IS DISTINCT FROM 'weekday'
+                    UNION ALL
+                    SELECT 0, days FROM generate_series(1, 6) AS days
+                     WHERE relaxation = 'weekday') AS moved (minutes, days),
+           LATERAL (SELECT session_dates(slot, clock_timestamp(), bought.expiry_date, wanted + wanted / 5,
+                                         moved.minutes, moved.days)) AS planned (dates)
+$$;
+
+-- migrate: rollback

@@ -1,0 +1,146 @@
+-- What happens to booked sessions afterwards: completed, cancelled, added; and what that does to a trainer's load.
+-- depends: 0010_decisions
+
+-- migrate: apply
+
+-- The purchase that a session belongs to, locked, and its student. All null: no such session.
+CREATE FUNCTION lock_purchase_of_session(session_id uuid) RETURNS student_course_purchases
+LANGUAGE plpgsql AS $$
+DECLARE
+    bought student_course_purchases;
+BEGIN
+    SELECT purchase.* INTO bought
+      FROM tutoring_sessions session
+           JOIN trainer_allocations allocation ON allocation.id = session.allocation_id
+           JOIN student_course_purchases purchase ON purchase.id = allocation.purchase_id
+     WHERE session.id = session_id
+       FOR NO KEY UPDATE OF purchase;
+    IF FOUND THEN
+        PERFORM lock_student(bought.student_id);
+    END IF;
+    RETURN bought;
+END
+$$;
+
+-- Changes the load of a trainer and of the offers, under the trainer's lock. Whoever gets time back, be it one hour,
+-- is worth another look by those who wait.
+CREATE FUNCTION change_load(trainer text, minutes integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE trainers SET load_minutes = load_minutes + minutes WHERE trainer_id = trainer;
+    UPDATE trainer_offers
+       SET load_minutes = load_minutes + minutes,
+           freed_at = CASE WHEN minutes <= 0 THEN clock_timestamp() ELSE freed_at END
+     WHERE trainer_id = trainer;
+END
+$$;
+
+-- An allocation is load until its last session is completed, cancelled or past; and again when one is added.
+CREATE FUNCTION settle_load(allocation uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    counted trainer_allocations;
+    has_future boolean := EXISTS (SELECT FROM tutoring_sessions
+                                   WHERE allocation_id = allocation AND status = 'scheduled'
+                                     AND ends_at > clock_timestamp());
+BEGIN
+    SELECT * INTO counted FROM trainer_allocations WHERE id = allocation;
+    IF counted.trainer_id IS NULL OR has_future = (counted.released_at IS NULL) THEN
+        RETURN;
+    END IF;
+    PERFORM change_load(counted.trainer_id, CASE WHEN has_future THEN 1 ELSE -1 END * counted.weekly_minutes);
+    UPDATE trainer_allocations SET released_at = CASE WHEN has_future THEN NULL ELSE clock_timestamp() END
+     WHERE id = allocation;
+END
+$$;
+
+-- Adds up to `wanted` sessions with the same trainer, after the last one and in the same weekly slot, on dates on which
+-- trainer and student are free. What does not fit before the expiry stays a shortfall that the reason shows.
+CREATE FUNCTION append_sessions(bought student_course_purchases, live trainer_allocations, wanted integer)
+RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    wish tutoring_wish;
+    one tutoring_wish;
+    last_start timestamptz := (SELECT max(starts_at) FROM tutoring_sessions WHERE allocation_id = live.id);
+    number integer := (SELECT max(sequence_no) FROM tutoring_sessions WHERE allocation_id = live.id);
+    added integer := 0;
+    session tstzrange;
+BEGIN
+    PERFORM FROM trainers WHERE trainer_id = live.trainer_id FOR NO KEY UPDATE;
+    SELECT * INTO wish FROM wishes_of(bought, NULLIF(live.reason ->> 'relaxation', 'weekday'), 1) LIMIT 1;
+    FOREACH session IN ARRAY session_dates(
+        weekly_slot_of(bought), greatest(last_start, clock_timestamp()), bought.expiry_date, 400,
+        COALESCE((live.reason ->> 'movedMinutes')::integer, 0), COALESCE((live.reason ->> 'movedDays')::integer, 0)
+    ) LOOP
+        EXIT WHEN added = wanted;
+        one := wish;
+        one.sessions := 1;
+        one.dates := ARRAY[session];
+        CONTINUE WHEN (bookable_dates(one, live.trainer_id)).failed IS NOT NULL;
+        added := added + 1;
+        INSERT INTO tutoring_sessions (allocation_id, sequence_no, trainer_id, student_id, course_id, starts_at,
+                                       ends_at, travel_minutes)
+        VALUES (live.id, number + added, live.trainer_id, bought.student_id, bought.course_id, lower(session),
+                upper(session), wish.travel_minutes);
+    END LOOP;
+    UPDATE trainer_allocations
+       SET reason = CASE WHEN added = wanted THEN reason - 'shortfall'
+                         ELSE reason || jsonb_build_object('shortfall', wanted - added) END
+     WHERE id = live.id AND (added < wanted OR reason ? 'shortfall');
+    PERFORM settle_load(live.id);
+END
+$$;
+
+-- From its start on. `result`: ok, duplicate, too-early, cancelled or frozen.
+CREATE FUNCTION complete_session(session_id uuid, actor text, OUT result text, OUT status text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    bought student_course_purchases := lock_purchase_of_session(session_id);
+    session tutoring_sessions;
+BEGIN
+    SELECT * INTO session FROM tutoring_sessions WHERE id = session_id;
+    status := session.status;
+    result := CASE WHEN session.status = 'completed' THEN 'duplicate'
+                   WHEN session.status = 'cancelled' THEN 'cancelled'
+                   WHEN session.starts_at > clock_timestamp() THEN 'too-early'
+                   WHEN bought.status = 'frozen' THEN 'frozen'
+                   ELSE 'ok' END;
+    IF result = 'ok' THEN
+        UPDATE tutoring_sessions done SET status = 'completed', completed_at = clock_timestamp() WHERE id = session_id;
+        status := 'completed';
+        PERFORM settle_load(session.allocation_id);
+    END IF;
+END
+$$;
+
+-- Another session is added at the end in its place, while the purchase lacks one. `result`: ok, duplicate or completed.
+CREATE FUNCTION cancel_session(session_id uuid, actor text, OUT result text, OUT status text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    bought student_course_purchases := lock_purchase_of_session(session_id);
+    session tutoring_sessions;
+    live trainer_allocations;
+BEGIN
+    SELECT * INTO session FROM tutoring_sessions WHERE id = session_id;
+    status := session.status;
+    result := CASE session.status WHEN 'cancelled' THEN 'duplicate' WHEN 'completed' THEN 'completed' ELSE 'ok' END;
+    IF result <> 'ok' THEN
+        RETURN;
+    END IF;
+    status := 'cancelled';
+    PERFORM FROM trainers WHERE trainer_id = session.trainer_id FOR NO KEY UPDATE;
+    UPDATE tutoring_sessions freed SET status = 'cancelled' WHERE id = session_id;
+    live := live_allocation(bought.id);
+    IF live.id = session.allocation_id AND sessions_missing(bought) > 0 THEN
+        PERFORM append_sessions(bought, live, sessions_missing(bought));
+    ELSE
+        PERFORM settle_load(session.allocation_id);
+    END IF;
+    PERFORM change_load(session.trainer_id, 0);
+END
+$$;
+
+GRANT EXECUTE ON FUNCTION complete_session(uuid, text), cancel_session(uuid, text) TO coursepay_gateway;
+
+-- migrate: rollback
