@@ -106,7 +106,7 @@ BEGIN
                 hashtextextended(trainer_id, seed))::ranked_offer AS offer
           FROM judged WHERE passed = 6
     )
-    SELECT (SELECT count(*) FROM offers), (SELECT load_ratio FROM last), (SELECT trainer_id FROM last),
+    SELECT (SELECT count(*) FROM offers), last.load_ratio, last.trainer_id,
            (SELECT ARRAY[count(*) FILTER (WHERE passed > 1), count(*) FILTER (WHERE passed > 2),
                          count(*) FILTER (WHERE passed > 3), count(*) FILTER (WHERE passed > 4),
                          count(*) FILTER (WHERE passed > 5)]::integer[] FROM judged),

@@ -1,5 +1,4 @@
--- Finding a trainer for a purchase and booking them: one implementation for the assignment worker, for trying again,
--- for a person who approves and for a person who allocates.
+-- Finding a trainer for a purchase and booking them: one implementation for the worker and for every person.
 -- depends: 0003_progress 0008_candidates
 
 -- migrate: apply

@@ -11,7 +11,9 @@ CREATE FUNCTION decision_about(
 LANGUAGE sql STABLE AS $$
     SELECT result, (live).id, (bought).id, (bought).order_id, (bought).student_id, (bought).course_id, (live).status,
            (live).trainer_id, (live).reason, COALESCE(refusal, (live).reason ->> 'filter'), (live).session_count,
-           (live).first_session_at, (live).revision, (live).decided_by, COALESCE(conflicts, '[]')
+           -- An allocation from before coursepay may not know it.
+           COALESCE((live).first_session_at, (live).decided_at), (live).revision, (live).decided_by,
+           COALESCE(conflicts, '[]')
 $$;
 
 -- The allocation of a purchase that is not cancelled; all null: there is none.

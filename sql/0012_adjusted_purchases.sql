@@ -1,5 +1,4 @@
--- An allocation follows its purchase: refunded in part, frozen, revoked, active again, expired; and those who wait are
--- looked after.
+-- An allocation follows its purchase: refunded in part, frozen, revoked, active again, expired; who waits is tried again.
 -- depends: 0011_session_changes
 
 -- migrate: apply
