@@ -5,7 +5,8 @@ measure (`owners`) has no samples elsewhere: a zero from a process that did not 
 Known label values are exported as 0 from the start, else `increase()` misses the first failure.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
@@ -37,6 +38,20 @@ OPERATIONS = frozenset({"operations"})
 GATEWAY = frozenset({"gateway"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the catalogue. `labels`: name -> its values here, none where they are only known later. `owners`: the
+    services that measure it, None for all.
+    """
+
+    name: str
+    kind: str
+    question: str
+    labels: dict[str, tuple[str, ...]]
+    owners: frozenset[str] | None = None
+    buckets: tuple[float, ...] = ()
+
+
 class Metrics:
     """The instruments of one process. `service` is its name in `coursepay run`, e.g. `purchase-worker`."""
 
@@ -44,6 +59,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.service = service
         self.registry = CollectorRegistry()
+        self.catalogue: list[Entry] = []
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         workers, tiers = tuple(WORKERS), tuple(topics.delays_s)
@@ -173,16 +189,33 @@ class Metrics:
         )
 
     def _counter(self, name: str, question: str, **labels: Sequence[str]) -> Counter:
+        self._note(name, "counter", question, labels)
         return _with_zeros(Counter(name, question, tuple(labels), registry=self.registry), labels)
 
     def _histogram(self, name: str, question: str, buckets: Sequence[float], **labels: Sequence[str]) -> Histogram:
+        self._note(name, "histogram", question, labels, buckets=buckets)
         return _with_zeros(Histogram(name, question, tuple(labels), buckets=buckets, registry=self.registry), labels)
 
     def _gauge(self, name: str, question: str, owners: frozenset[str] | None, **labels: Sequence[str]) -> Gauge:
+        self._note(name, "gauge", question, labels, owners=owners)
         if owners is None or self.service in owners:
             return _with_zeros(Gauge(name, question, tuple(labels), registry=self.registry), labels)
         self.registry.register(_NameOnly(name, question))
         return Gauge(name, question, tuple(labels), registry=None)
+
+    def _note(
+        self,
+        name: str,
+        kind: str,
+        question: str,
+        labels: Mapping[str, Sequence[str]],
+        *,
+        owners: frozenset[str] | None = None,
+        buckets: Sequence[float] = (),
+    ) -> None:
+        values = {label: tuple(known) for label, known in labels.items()}
+        entry = Entry(name=name, kind=kind, question=question, labels=values, owners=owners, buckets=tuple(buckets))
+        self.catalogue.append(entry)
 
 
 class _NameOnly(Collector):
