@@ -26,6 +26,7 @@ from services.gateway_api.keys import load_keys
 from services.gateway_api.limits import BODY_READ_S, WEBHOOK_BYTES_MAX
 from services.gateway_api.middlewares import answering, cors
 from services.gateway_api.ratelimits import RateLimits
+from services.gateway_api.recording import open_recorder
 from services.gateway_api.service_routes import Readiness
 
 
@@ -45,8 +46,6 @@ def create_app(
     )
     for module in (
         orders,
-        confirm,
-        webhooks,
         payment_answers,
         students,
         admin_allocations,
@@ -55,6 +54,9 @@ def create_app(
         admin_prices,
     ):
         app.add_routes(module.routes(dependencies))
+    recorder = open_recorder(dependencies)
+    app.add_routes(confirm.routes(dependencies, recorder))
+    app.add_routes(webhooks.routes(dependencies, recorder))
     app.add_routes(enrollments.routes())
     app.add_routes(problem_types.routes())
     readiness = Readiness(dependencies.database, draining=draining)

@@ -36,3 +36,39 @@ KEEP_ALIVE_S = 15.0
 
 SWEEP_INTERVAL_S = 3600.0
 SWEEP_ROWS = 1000
+
+# All tries of one call to a payment provider, connecting included.
+PROVIDER_CALL_S = 5.0
+PROVIDER_TRIES = 3
+PROVIDER_ANSWER_BYTES_MAX = 1024 * 1024
+
+# Facts in one commit, and facts that wait for one.
+RECORDING_FACTS_MAX = 128
+RECORDING_QUEUE_MAX = 2_000
+# From the moment when a request has its fact: it must be answered within 2 s, whoever is in front.
+RECORDING_DEADLINE_S = 1.7
+
+OUTBOX_ROWS_MAX = 500
+# Longer than the producer's delivery timeout: a row is never sent by two relays while both live.
+OUTBOX_LEASE_S = 30.0
+OUTBOX_POLL_S = 0.25
+OUTBOX_DRAIN_S = 5.0
+OUTBOX_KEPT_DAYS = 7
+OUTBOX_REMOVE_INTERVAL_S = 60.0
+# A row that Kafka refused so often pages someone; it is tried further, ever more seldom.
+OUTBOX_BLOCKED_AFTER = 5
+OUTBOX_BLOCKED_WAIT_MAX_S = 600.0
+
+# Under the policy `capture` a browser waits so long for the provider's word.
+CAPTURE_FETCH_S = 1.2
+CONFIRM_AGAIN_S = 2
+FORM_FIELDS_MAX = 50
+
+TASKS_POLL_S = 1.0
+TASKS_MAX = 20
+TASK_LEASE_S = 60.0
+TASK_CALL_S = 5.0
+# Of a verification or a refund that the provider did not answer, or not finally.
+TASK_AGAIN_S = 60.0
+TASK_AGAIN_MAX_S = 3600.0
+TASK_ATTEMPTS_MAX = 48

@@ -1,12 +1,12 @@
 """POST /api/v1/orders. The price comes from course_prices, never from the caller; the provider is asked outside any
 transaction, and everything that we keep is one commit.
 
-Tables: orders, payments (created here), course_prices (read).
+Tables: orders, payments (created here), course_prices (read), payment_tasks through payment_tasks.py.
 """
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 from aiohttp import web
@@ -80,7 +80,7 @@ async def _open_order(dependencies: Dependencies, request: web.Request, body: Or
         order_id=order_id, student_id=student_id, provider=provider.name, body=body, price=price, opened=opened
     )
     async with dependencies.database.transaction() as transaction:
-        created_at = await _insert(transaction, new)
+        created_at = await _insert(transaction, new, reconcile_in=_reconcile_in(dependencies))
         return await claim.finish(
             transaction, _told(new, created_at), status=201, location=f"/api/v1/payments/{order_id}"
         )
@@ -94,7 +94,12 @@ async def _price(database: Database, body: OrderBody) -> Row:
     return price
 
 
-async def _insert(transaction: Transaction, new: _NewOrder) -> datetime:
+def _reconcile_in(dependencies: Dependencies) -> timedelta | None:
+    delays_s = dependencies.settings.reconcile_delays_s
+    return timedelta(seconds=delays_s[0]) if delays_s else None
+
+
+async def _insert(transaction: Transaction, new: _NewOrder, *, reconcile_in: timedelta | None) -> datetime:
     created_at: datetime = await transaction.fetchval(
         _ORDER,
         new.order_id,
@@ -109,7 +114,8 @@ async def _insert(transaction: Transaction, new: _NewOrder) -> datetime:
         orjson.dumps(new.body.metadata).decode(),
     )
     await transaction.execute(_PAYMENT, new.order_id, new.provider, new.price["amount_minor"], new.price["currency"])
-    await open_reconcile_task(transaction, new.order_id)
+    if reconcile_in is not None:
+        await open_reconcile_task(transaction, new.order_id, due_in=reconcile_in)
     return created_at
 
 

@@ -1,0 +1,96 @@
+"""The outbox as the relay sees it: claimed by a lease on the database's clock, published, marked, removed after a week.
+
+An event of an order can be claimed only when all earlier ones of that order are published, so any number of relays
+keep each order's events in order. Writing to it is services/common/outbox.py. Table: outbox.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.common.database import Database
+
+_CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM outbox waiting
+     WHERE published_at IS NULL AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
+       AND NOT EXISTS (SELECT FROM outbox earlier
+                        WHERE earlier.order_id = waiting.order_id AND earlier.order_seq < waiting.order_seq
+                          AND earlier.published_at IS NULL)
+     ORDER BY due_at, id
+     LIMIT $3
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox claimed
+   SET lease_until = now() + $2::interval, lease_token = $1
+  FROM due
+ WHERE claimed.id = due.id
+RETURNING claimed.id, claimed.order_id, claimed.type, claimed.version, claimed.payload, claimed.traceparent,
+          claimed.created_at, claimed.attempts
+"""
+_MARK = """
+UPDATE outbox SET published_at = clock_timestamp(), lease_until = NULL, lease_token = NULL
+ WHERE id = ANY ($1::bigint[]) AND lease_token = $2
+"""
+_RELEASE = """
+UPDATE outbox SET lease_until = NULL, lease_token = NULL WHERE id = ANY ($1::bigint[]) AND lease_token = $2
+"""
+_BLOCK = """
+UPDATE outbox
+   SET lease_until = NULL, lease_token = NULL, attempts = attempts + 1, last_error = $3,
+       due_at = clock_timestamp() + $4::interval
+ WHERE id = $1 AND lease_token = $2
+"""
+_REMOVE = """
+DELETE FROM outbox
+ WHERE id IN (SELECT id FROM outbox WHERE published_at < now() - $1::interval ORDER BY published_at LIMIT $2
+                 FOR UPDATE SKIP LOCKED)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A row under our lease. `attempts`: how often Kafka refused it for good."""
+
+    id: int
+    order_id: str
+    type: str
+    version: int
+    payload: bytes
+    traceparent: str | None
+    created_at: datetime
+    attempts: int
+
+
+async def claim(database: Database, token: UUID, *, lease: timedelta, rows_max: int) -> list[Claimed]:
+    """The oldest that are due. `lease` must outlive the delivery of a record: when it ends, another relay may send the
+    same row.
+    """
+    async with database.connection() as connection:
+        rows = await connection.fetch(_CLAIM, token, lease, rows_max)
+    return sorted((Claimed(**dict(row)) for row in rows), key=lambda claimed: claimed.id)
+
+
+async def mark_published(database: Database, token: UUID, ids: Sequence[int]) -> None:
+    """Of those still under `token`; a row whose lease has ended meanwhile is its new owner's."""
+    async with database.connection() as connection:
+        await connection.execute(_MARK, ids, token)
+
+
+async def release(database: Database, token: UUID, ids: Sequence[int]) -> None:
+    """Kafka was away: nobody's fault, due at once."""
+    async with database.connection() as connection:
+        await connection.execute(_RELEASE, ids, token)
+
+
+async def block(database: Database, token: UUID, row_id: int, *, error: str, due_in: timedelta) -> None:
+    """Kafka will not take this row as it is. Only its own order waits behind it."""
+    async with database.connection() as connection:
+        await connection.execute(_BLOCK, row_id, token, error, due_in)
+
+
+async def remove_published(database: Database, *, older_than: timedelta, rows_max: int) -> int:
+    """The number of removed rows; fewer than `rows_max` means that none is left. Unpublished rows stay for ever."""
+    async with database.connection() as connection:
+        return int((await connection.execute(_REMOVE, older_than, rows_max)).removeprefix("DELETE "))

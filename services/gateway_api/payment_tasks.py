@@ -1,0 +1,106 @@
+"""What must happen later about a payment: a row with a due time, claimed by a lease, never a timer in memory.
+
+verify      a payment was accepted on a signature: ask the provider whether amount, currency and state are so
+reconcile   an order is not paid: ask the provider whether it is after all
+refund      a payment took money that pays nothing: send it back; the row's id is the provider's idempotency key
+Table: payment_tasks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from services.common.database import Database, Transaction
+
+Kind = Literal["verify", "reconcile", "refund"]
+# A task is opened once: a repeated fact must not send money back again.
+_OPEN = """
+INSERT INTO payment_tasks (order_id, kind, subject, due_at)
+SELECT order_id, kind, subject, clock_timestamp() + due_in
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::interval[]) AS wanted (order_id, kind, subject, due_in)
+ WHERE NOT EXISTS (SELECT FROM payment_tasks known
+                    WHERE known.order_id = wanted.order_id AND known.kind = wanted.kind
+                      AND known.subject = wanted.subject)
+    ON CONFLICT DO NOTHING
+"""
+_CLAIM = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM payment_tasks
+     WHERE done_at IS NULL AND due_at <= now() AND (lease_until IS NULL OR lease_until < now())
+     ORDER BY due_at
+     LIMIT $3
+       FOR UPDATE SKIP LOCKED
+)
+UPDATE payment_tasks task
+   SET lease_until = now() + $2::interval, lease_token = $1, attempts = attempts + 1
+  FROM due, orders
+ WHERE task.id = due.id AND orders.order_id = task.order_id
+RETURNING task.id, task.order_id, task.kind, task.subject, task.attempts, orders.provider, orders.provider_order_id
+"""
+_FINISH = """
+UPDATE payment_tasks SET done_at = clock_timestamp(), lease_until = NULL, lease_token = NULL, last_error = $3
+ WHERE id = $1 AND lease_token = $2
+"""
+_POSTPONE = """
+UPDATE payment_tasks
+   SET due_at = clock_timestamp() + $3::interval, lease_until = NULL, lease_token = NULL, last_error = $4
+ WHERE id = $1 AND lease_token = $2
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTask:
+    """`subject`: the payment that a refund is of."""
+
+    order_id: str
+    kind: Kind
+    subject: str = ""
+    due_in: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A claimed row. `attempts` counts this one."""
+
+    id: UUID
+    token: UUID
+    order_id: str
+    kind: Kind
+    subject: str
+    attempts: int
+    provider: str
+    provider_order_id: str
+
+
+async def open_reconcile_task(transaction: Transaction, order_id: str, *, due_in: timedelta) -> None:
+    await open_tasks(transaction, [NewTask(order_id=order_id, kind="reconcile", due_in=due_in)])
+
+
+async def open_tasks(transaction: Transaction, tasks: Sequence[NewTask]) -> None:
+    if tasks:
+        await transaction.execute(
+            _OPEN,
+            [task.order_id for task in tasks],
+            [task.kind for task in tasks],
+            [task.subject for task in tasks],
+            [task.due_in for task in tasks],
+        )
+
+
+async def claim_tasks(database: Database, token: UUID, *, lease: timedelta, count: int) -> list[Task]:
+    """Due ones that nobody works on, oldest first. A task whose owner died is claimed again after the lease."""
+    async with database.connection() as connection:
+        rows = await connection.fetch(_CLAIM, token, lease, count)
+    return [Task(token=token, **dict(row)) for row in rows]
+
+
+async def finish_task(database: Database, task: Task, *, error: str | None = None) -> None:
+    async with database.connection() as connection:
+        await connection.execute(_FINISH, task.id, task.token, error)
+
+
+async def postpone_task(database: Database, task: Task, *, due_in: timedelta, error: str | None = None) -> None:
+    async with database.connection() as connection:
+        await connection.execute(_POSTPONE, task.id, task.token, due_in, error)

@@ -1,0 +1,239 @@
+"""Writing facts with what follows from them, in the caller's transaction.
+
+The payment rows are locked first, in the order of their ids; the facts are read by a later statement. In one statement
+a fact that someone committed while we waited for the lock would be invisible, and a refund lost.
+Tables: orders (read), payments, payment_facts, payment_tasks, and outbox through common.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from services.common.codec import Codec
+from services.common.database import Row, Transaction
+from services.common.outbox import add_events
+from services.gateway_api.payment_changes import Change, change_of
+from services.gateway_api.payment_rows import Recorded, Told, fact_of, order_of, payment_of
+from services.gateway_api.payment_tasks import open_tasks
+from services.gateway_api.payments import Fact
+
+_LOCK = """
+SELECT orders.provider, orders.provider_order_id, orders.order_id, orders.student_id, orders.course_id,
+       orders.purchase_tier, orders.amount_minor, orders.currency, orders.schedule, orders.metadata, payments.status,
+       payments.payment_id, payments.refunded_minor, payments.sequence, payments.confirmed_at
+  FROM unnest($1::text[], $2::text[]) AS wanted (provider, provider_order_id)
+  JOIN orders ON orders.provider = wanted.provider AND orders.provider_order_id = wanted.provider_order_id
+  JOIN payments ON payments.order_id = orders.order_id
+ ORDER BY orders.order_id
+   FOR UPDATE OF payments
+"""
+_LOCK_FREE = _LOCK.rstrip() + " SKIP LOCKED\n"
+_OF_PAYMENT = """
+SELECT payments.payment_id, orders.provider_order_id
+  FROM unnest($1::text[], $2::text[]) AS wanted (provider, payment_id)
+  JOIN payments ON payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id
+  JOIN orders ON orders.order_id = payments.order_id
+"""
+_FIND = """
+SELECT orders.order_id, payments.status, payments.payment_id AS accepted, payments.confirmed_at
+  FROM orders JOIN payments ON payments.order_id = orders.order_id
+ WHERE orders.provider = $1 AND orders.provider_order_id = $2
+"""
+# A fact that came before its order was known belongs to it from now on.
+_STORE = """
+WITH added AS (
+    INSERT INTO payment_facts (order_id, provider, source, provider_event_id, provider_order_id, payment_id, entity_id,
+                               event, status, amount_minor, cumulative, currency, body, body_sha256, verified_by,
+                               occurred_at)
+    SELECT order_id, provider, source, provider_event_id, provider_order_id, payment_id, entity_id, event, status,
+           amount_minor, cumulative, currency, body, body_sha256, verified_by, occurred_at
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                  $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[], $14::bytea[], $15::text[],
+                  $16::timestamptz[])
+           WITH ORDINALITY AS told (order_id, provider, source, provider_event_id, provider_order_id, payment_id,
+                                    entity_id, event, status, amount_minor, cumulative, currency, body, body_sha256,
+                                    verified_by, occurred_at, position)
+     ORDER BY position
+        ON CONFLICT DO NOTHING
+    RETURNING id, order_id, payment_id, entity_id, status, source, amount_minor, cumulative, currency, provider,
+              body_sha256
+)
+SELECT id, order_id, payment_id, entity_id, status, source, amount_minor, cumulative, currency, provider,
+       body_sha256, true AS is_new
+  FROM added
+UNION ALL
+SELECT id, order_id, payment_id, entity_id, status, source, amount_minor, cumulative, currency, provider, NULL, false
+  FROM payment_facts WHERE order_id = ANY ($1)
+UNION ALL
+SELECT fact.id, wanted.order_id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.amount_minor,
+       fact.cumulative, fact.currency, fact.provider, NULL, false
+  FROM (SELECT DISTINCT order_id, provider, provider_order_id
+          FROM unnest($1::text[], $2::text[], $5::text[]) AS told (order_id, provider, provider_order_id)) AS wanted
+  JOIN payment_facts fact ON fact.provider = wanted.provider AND fact.provider_order_id = wanted.provider_order_id
+ WHERE fact.order_id IS NULL AND wanted.order_id IS NOT NULL
+ ORDER BY id
+"""
+_UPDATE = """
+UPDATE payments
+   SET status = changed.status, payment_id = changed.payment_id, refunded_minor = changed.refunded_minor,
+       sequence = changed.sequence, confirmed_at = changed.confirmed_at, updated_at = clock_timestamp()
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[])
+       AS changed (order_id, status, payment_id, refunded_minor, sequence, confirmed_at)
+ WHERE payments.order_id = changed.order_id
+"""
+_Key = tuple[str, str | None]
+
+
+class Writer:
+    def __init__(self, codec: Codec, *, verify_in: timedelta) -> None:
+        self._codec = codec
+        self._verify_in = verify_in
+
+    async def write(self, transaction: Transaction, told: Sequence[Told], *, wait: bool) -> list[Recorded | None]:
+        """One for each of `told`. Without `wait`: None for one whose order is not known, or whose payment row someone
+        else holds. With it the row is waited for, and a provider's fact about no order of ours is kept as well.
+        """
+        told = await _with_orders(transaction, told)
+        rows = await _lock(transaction, told, wait=wait)
+        kept = [one for one in told if _key(one) in rows or (wait and one.fact.source == "webhook")]
+        stored = await _store(transaction, kept, rows) if kept else []
+        changes = self._changes(rows, stored)
+        await self._write_changes(transaction, rows, changes, kept)
+        return _recorded(told, kept, rows, stored, changes)
+
+    def _changes(self, rows: Mapping[_Key, Row], stored: Sequence[Row]) -> dict[str, Change]:
+        """Order id -> what changes, of those with a new fact."""
+        known, new = defaultdict[str, list[Fact]](list), defaultdict[str, list[Fact]](list)
+        for row in stored:
+            if row["order_id"] is not None:
+                (new if row["is_new"] else known)[row["order_id"]].append(fact_of(row))
+        now = datetime.now(UTC)
+        return {
+            row["order_id"]: change_of(
+                order_of(row),
+                payment_of(row),
+                known[row["order_id"]],
+                new[row["order_id"]],
+                now=now,
+                verify_in=self._verify_in,
+            )
+            for row in rows.values()
+            if row["order_id"] in new
+        }
+
+    async def _write_changes(
+        self, transaction: Transaction, rows: Mapping[_Key, Row], changes: Mapping[str, Change], kept: Sequence[Told]
+    ) -> None:
+        before = {row["order_id"]: payment_of(row) for row in rows.values()}
+        changed = {order_id: one.payment for order_id, one in changes.items() if one.payment != before[order_id]}
+        if changed:
+            payments = changed.values()
+            await transaction.execute(
+                _UPDATE,
+                list(changed),
+                [payment.status for payment in payments],
+                [payment.payment_id for payment in payments],
+                [payment.refunded_minor for payment in payments],
+                [payment.sequence for payment in payments],
+                [payment.confirmed_at for payment in payments],
+            )
+        traces = {rows[_key(one)]["order_id"]: one.traceparent for one in reversed(kept) if _key(one) in rows}
+        events = [(event, traces[order_id]) for order_id, change in changes.items() for event in change.events]
+        if events:
+            await add_events(transaction, events, self._codec)
+        await open_tasks(transaction, [task for change in changes.values() for task in change.tasks])
+
+
+async def find(connection: Transaction, provider: str, provider_order_id: str) -> Recorded | None:
+    """None: nobody's order."""
+    row = await connection.fetchrow(_FIND, provider, provider_order_id)
+    return Recorded(new=False, **dict(row)) if row is not None else None
+
+
+async def _with_orders(transaction: Transaction, told: Sequence[Told]) -> Sequence[Told]:
+    """A provider may leave out the order of a refund or dispute; its payment names it."""
+    wanted = [one.fact for one in told if one.fact.provider_order_id is None and one.fact.payment_id is not None]
+    if not wanted:
+        return told
+    rows = await transaction.fetch(
+        _OF_PAYMENT, [fact.provider for fact in wanted], [fact.payment_id for fact in wanted]
+    )
+    known = {row["payment_id"]: row["provider_order_id"] for row in rows}
+    return [
+        replace(one, fact=replace(one.fact, provider_order_id=known.get(one.fact.payment_id)))
+        if one.fact in wanted
+        else one
+        for one in told
+    ]
+
+
+async def _lock(transaction: Transaction, told: Sequence[Told], *, wait: bool) -> dict[_Key, Row]:
+    keys = sorted({(one.fact.provider, one.fact.provider_order_id) for one in told if one.fact.provider_order_id})
+    if not keys:
+        return {}
+    rows = await transaction.fetch(
+        _LOCK if wait else _LOCK_FREE, [provider for provider, _ in keys], [order_id for _, order_id in keys]
+    )
+    return {(row["provider"], row["provider_order_id"]): row for row in rows}
+
+
+async def _store(transaction: Transaction, kept: Sequence[Told], rows: Mapping[_Key, Row]) -> list[Row]:
+    """Every fact of the orders, oldest first; `is_new` and `body_sha256` of those that were added now."""
+    facts = [one.fact for one in kept]
+    return await transaction.fetch(
+        _STORE,
+        [rows[_key(one)]["order_id"] if _key(one) in rows else None for one in kept],
+        [fact.provider for fact in facts],
+        [fact.source for fact in facts],
+        [fact.provider_event_id for fact in facts],
+        [fact.provider_order_id for fact in facts],
+        [fact.payment_id for fact in facts],
+        [fact.entity_id for fact in facts],
+        [fact.event for fact in facts],
+        [fact.meaning for fact in facts],
+        [fact.amount_minor for fact in facts],
+        [fact.cumulative for fact in facts],
+        [fact.currency for fact in facts],
+        [fact.body for fact in facts],
+        [fact.body_sha256 for fact in facts],
+        [str(fact.proof) for fact in facts],
+        [fact.occurred_at for fact in facts],
+    )
+
+
+def _recorded(
+    told: Sequence[Told],
+    kept: Sequence[Told],
+    rows: Mapping[_Key, Row],
+    stored: Sequence[Row],
+    changes: Mapping[str, Change],
+) -> list[Recorded | None]:
+    new = {(row["provider"], row["body_sha256"]) for row in stored if row["is_new"]}
+    recorded = list[Recorded | None]()
+    for one in told:
+        row = rows.get(_key(one))
+        digest = (one.fact.provider, one.fact.body_sha256)
+        # Of two equal bodies in one batch one was added.
+        is_new = digest in new
+        new.discard(digest)
+        if row is None:
+            recorded.append(Recorded(order_id=None, new=is_new) if one in kept else None)
+            continue
+        change = changes.get(row["order_id"])
+        payment = change.payment if change is not None else payment_of(row)
+        recorded.append(
+            Recorded(
+                order_id=row["order_id"],
+                new=is_new,
+                status=payment.status,
+                accepted=payment.payment_id,
+                confirmed_at=payment.confirmed_at,
+                wrote_event=change is not None and bool(change.events),
+            )
+        )
+    return recorded
+
+
+def _key(one: Told) -> _Key:
+    return one.fact.provider, one.fact.provider_order_id

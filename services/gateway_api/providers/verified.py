@@ -1,0 +1,105 @@
+"""What a provider really said: the only shape in which payment data can reach SQL.
+
+A VerifiedPayment wants a Proof, and a Proof comes from nothing but a check that succeeded: of an HMAC, or an answer
+of the provider's own API. Everything here works on bytes. Every failure to parse is an invalid signature, because
+whoever sends nonsense has no secret; the official SDKs raise TypeError and KeyError on it instead.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+import aiohttp
+
+from services.gateway_api.payments import Meaning, Source
+
+# Ids are parts of what is signed: one with a separator inside would let two different pairs share a signature.
+is_provider_id = re.compile(r"[A-Za-z0-9_]{1,64}").fullmatch
+_is_digest = re.compile(r"[0-9a-f]{64}").fullmatch
+_SECONDS_MAX = 4_102_444_800  # the year 2100
+
+
+class InvalidSignatureError(Exception):
+    """What came is not from the provider. Says nothing more: the sender may be guessing."""
+
+
+class Proof:
+    """What made a message genuine. `position` of the secret that did, from 1; 0 where none was needed."""
+
+    __slots__ = ("how", "position")
+    how: str
+    position: int
+
+    def __new__(cls) -> Self:
+        raise TypeError("a Proof comes from check_hmac() or proof_of_answer()")
+
+    def __str__(self) -> str:
+        return f"{self.how} {self.position}" if self.position else self.how
+
+
+def check_hmac(secrets: Sequence[bytes], message: bytes, signature: object, *, how: str) -> Proof:
+    """`signature` is lowercase hex of HMAC-SHA256. Every live secret is tried: a rotation keeps two for a day.
+
+    Raises InvalidSignatureError. Sources: Razorpay "Validate and test webhooks", Stripe "Verify webhook signatures".
+    """
+    if isinstance(signature, str) and _is_digest(signature):
+        given = bytes.fromhex(signature)
+        for position, secret in enumerate(secrets, start=1):
+            if hmac.compare_digest(hmac.digest(secret, message, hashlib.sha256), given):
+                return _proof(how, position)
+    raise InvalidSignatureError
+
+
+def proof_of_answer(answer: aiohttp.ClientResponse) -> Proof:
+    """Of a 200 of the provider's API: we chose the address and sent our key."""
+    if answer.status != 200:
+        raise ValueError(f"{answer.status} proves nothing")
+    return _proof("fetched", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedPayment:
+    """A fact that is about to be stored. `body`: exactly as it came. `entity_id`: the payment, refund or dispute that
+    it is about; `payment_id`: the payment that that belongs to. What could not be read in a genuine message is None.
+    """
+
+    proof: Proof
+    provider: str
+    source: Source
+    event: str
+    body: bytes
+    provider_event_id: str | None = None
+    provider_order_id: str | None = None
+    payment_id: str | None = None
+    entity_id: str | None = None
+    meaning: Meaning | None = None
+    amount_minor: int | None = None
+    cumulative: int | None = None
+    currency: str | None = None
+    occurred_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.proof, Proof):
+            raise TypeError("only what was verified becomes a VerifiedPayment")
+
+    @property
+    def body_sha256(self) -> bytes:
+        return hashlib.sha256(self.body).digest()
+
+
+def time_of(seconds: object) -> datetime | None:
+    """Unix seconds as providers write them; None for anything that is no such number."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds < _SECONDS_MAX:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _proof(how: str, position: int) -> Proof:
+    proof = object.__new__(Proof)
+    proof.how = how
+    proof.position = position
+    return proof

@@ -1,0 +1,135 @@
+"""One commit for what a provider or a caller told us: the fact, the state that all facts add up to, the event in the
+outbox, the tasks for later.
+
+Concurrent ones share a commit: a writer takes whatever waits, without a timer, so that a lone request waits for
+nothing. The batch only takes payment rows that nobody holds; the others, and all others after an error that is one
+fact's own, are recorded one by one and wait for the row.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from services.common.database import Database
+from services.common.errors import DependencyError
+from services.common.telemetry import current_traceparent
+from services.gateway_api.dependencies import Dependencies
+from services.gateway_api.limits import RECORDING_DEADLINE_S, RECORDING_FACTS_MAX, RECORDING_QUEUE_MAX, RETRY_AFTER_S
+from services.gateway_api.payment_rows import Recorded, Told
+from services.gateway_api.payment_writes import Writer, find
+from services.gateway_api.problems import Problem
+from services.gateway_api.providers import VerifiedPayment
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    told: Told
+    recorded: "asyncio.Future[Recorded]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+def open_recorder(dependencies: Dependencies) -> "Recorder":
+    verify_in = timedelta(seconds=dependencies.settings.verify_delay_s)
+    return Recorder(dependencies.database, Writer(dependencies.codec, verify_in=verify_in), dependencies.outbox_written)
+
+
+class Recorder:
+    """One per gateway process and purpose. `outbox_written` is set after each commit that wrote an event."""
+
+    def __init__(self, database: Database, writer: Writer, outbox_written: asyncio.Event) -> None:
+        self._database = database
+        self._writer = writer
+        self._outbox_written = outbox_written
+        self._queue: deque[_Waiting] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._singles: set[asyncio.Task[None]] = set()
+
+    async def record(self, fact: VerifiedPayment) -> Recorded:
+        """After the commit. Raises RecordError when it did not happen, or may not have; Problem 503 above the limit of
+        waiting ones. Repeating it is always right.
+        """
+        if len(self._queue) + len(self._singles) >= RECORDING_QUEUE_MAX:
+            raise _overloaded()
+        waiting = _Waiting(Told(fact=fact, traceparent=current_traceparent()))
+        self._queue.append(waiting)
+        if self._writing is None or self._writing.done():
+            # A task of its own: a caller that hangs up must not take the others' commit with it.
+            self._writing = asyncio.create_task(self._write_all())
+        try:
+            async with asyncio.timeout(RECORDING_DEADLINE_S):
+                return await waiting.recorded
+        except TimeoutError:
+            raise DependencyError("no commit in time", dependency="postgresql", cause_class="TimeoutError") from None
+
+    async def find(self, provider: str, provider_order_id: str) -> Recorded | None:
+        """What the books say about an order, without a new fact. Raises RecordError."""
+        async with self._database.connection() as connection:
+            return await find(connection, provider, provider_order_id)
+
+    async def _write_all(self) -> None:
+        while self._queue:
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), RECORDING_FACTS_MAX))]
+            # Whoever has given up will ask again; recording it now would only make others wait.
+            wanted = [waiting for waiting in batch if not waiting.recorded.done()]
+            try:
+                left = await self._write_together(wanted)
+            except DependencyError as error:
+                _fail(wanted, error)
+                continue
+            # One fact's own fault, whatever it is, must not become the others'.
+            except Exception as error:  # noqa: BLE001
+                log.warning("batch_recorded_singly", error_class=type(error).__name__, records=len(wanted))
+                left = wanted
+            for waiting in left:
+                # Beside the next batch: a row that someone holds must not stop the others.
+                single = asyncio.create_task(self._write_one(waiting))
+                self._singles.add(single)
+                single.add_done_callback(self._singles.discard)
+
+    async def _write_together(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
+        """The rest: those whose payment row was not to be had at once, or does not exist."""
+        async with self._database.transaction() as transaction:
+            recorded = await self._writer.write(transaction, [waiting.told for waiting in batch], wait=False)
+        return self._tell(batch, recorded)
+
+    async def _write_one(self, waiting: _Waiting) -> None:
+        try:
+            async with self._database.transaction() as transaction:
+                recorded = await self._writer.write(transaction, [waiting.told], wait=True)
+            self._tell([waiting], recorded)
+        # Answered to the one who waits; the writer goes on.
+        except Exception as error:  # noqa: BLE001
+            _fail([waiting], error)
+
+    def _tell(self, batch: Sequence[_Waiting], recorded: Sequence[Recorded | None]) -> list[_Waiting]:
+        left: list[_Waiting] = []
+        for waiting, one in zip(batch, recorded, strict=True):
+            if one is None:
+                left.append(waiting)
+            elif not waiting.recorded.done():
+                waiting.recorded.set_result(one)
+        if any(one is not None and one.wrote_event for one in recorded):
+            self._outbox_written.set()
+        return left
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.recorded.done():
+            waiting.recorded.set_exception(error)
+            # Whoever waited may be gone: nobody has to look at it.
+            waiting.recorded.exception()
+
+
+def _overloaded() -> Problem:
+    return Problem(
+        "overloaded",
+        503,
+        "More requests than the gateway takes at once",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
