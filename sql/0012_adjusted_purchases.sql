@@ -1,4 +1,4 @@
--- An allocation follows its purchase: refunded in part, frozen, revoked, active again, expired; who waits is tried again.
+-- An allocation follows its purchase: reduced, frozen, revoked, active again, expired; and who waits is tried again.
 -- depends: 0011_session_changes
 
 -- migrate: apply

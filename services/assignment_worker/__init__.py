@@ -1,0 +1,6 @@
+"""Gives each purchase a trainer and its sessions, or a reason why nobody can, and keeps both true afterwards.
+
+handler.py      an outcome for each event
+allocations.py  the decisions, each one call of a server-side function of sql/
+pendings.py     what no event causes: those who wait are tried again when a trainer comes or gets time back
+"""

@@ -63,7 +63,8 @@ class World:
         await self.connection.execute(
             """
             INSERT INTO student_course_purchases
-                (id, order_id, student_id, course_id, purchase_tier, sessions_total, purchase_date, expiry_date, metadata)
+                (id, order_id, student_id, course_id, purchase_tier, sessions_total, purchase_date, expiry_date,
+                 metadata)
             VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
             """,
             purchase_id,
@@ -127,7 +128,8 @@ class World:
             SELECT trainer_id, trainers.load_minutes, counted, offer.load_minutes AS offered
               FROM trainers LEFT JOIN trainer_offers offer USING (trainer_id), LATERAL (
                    SELECT COALESCE(sum(weekly_minutes), 0) AS counted FROM trainer_allocations a
-                    WHERE a.trainer_id = trainers.trainer_id AND a.status = 'approved' AND a.released_at IS NULL) AS live
+                    WHERE a.trainer_id = trainers.trainer_id AND a.status = 'approved'
+                      AND a.released_at IS NULL) AS live
              WHERE trainers.load_minutes <> counted OR offer.load_minutes <> counted
             """
         )

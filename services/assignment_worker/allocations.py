@@ -1,0 +1,33 @@
+"""The decisions about allocations, each one call of a server-side function: nothing is decided in Python.
+
+Tables: none by itself; the functions of sql/ write trainer_allocations, tutoring_sessions, trainers, trainer_offers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from services.common.database import Transaction
+
+# A row of the type assignment_decision.
+Decision = Mapping[str, Any]
+# `decided_by` of what no person decided.
+AUTOMATIC = "auto"
+_ASSIGN = "SELECT * FROM assign_trainer($1, $2)"
+_ADJUST = "SELECT * FROM adjust_allocation($1)"
+
+
+async def assign(transaction: Transaction, purchase_id: UUID) -> Decision:
+    """`result`: ok, pending, duplicate, inactive (of the purchase) or missing (no such purchase)."""
+    return await _decide(transaction, _ASSIGN, purchase_id, AUTOMATIC)
+
+
+async def adjust(transaction: Transaction, purchase_id: UUID) -> Decision:
+    """Makes sessions and allocation what the purchase is now. `result`: ok, pending, duplicate or missing."""
+    return await _decide(transaction, _ADJUST, purchase_id)
+
+
+async def _decide(transaction: Transaction, query: str, *arguments: object) -> Decision:
+    decision = await transaction.fetchrow(query, *arguments)
+    assert decision is not None
+    return dict(decision)

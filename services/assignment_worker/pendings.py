@@ -1,0 +1,62 @@
+"""What no event causes: those who wait for a trainer are tried again when one comes or gets time back.
+
+Each decision writes its event to the outbox in its own transaction. Several processes may do this at once: the locks of
+the decision let one of them find it already made.
+Table: outbox (added to). The function pendings_to_retry of sql/ says who is due.
+"""
+
+import asyncio
+from uuid import UUID
+
+import structlog
+
+from services.assignment_worker.allocations import assign
+from services.common.codec import Codec
+from services.common.database import Database
+from services.common.errors import RecordError
+from services.common.events import allocation_event
+from services.common.outbox import add_event
+from services.common.telemetry import current_traceparent
+
+# A new or freed trainer is found within 30 s.
+_RETRY_INTERVAL_S = 5.0
+_RETRIES_MAX = 200
+_DUE = "SELECT * FROM pendings_to_retry($1)"
+log = structlog.get_logger()
+
+
+async def look_after_pendings(database: Database, codec: Codec, stop: asyncio.Event) -> None:
+    """Until `stop` is set. While PostgreSQL is away, it waits for the next turn."""
+    while not stop.is_set():
+        try:
+            await retry_pendings(database, codec)
+        except RecordError as error:
+            log.warning("pendings_postponed", error=str(error), kind=error.kind)
+        try:
+            async with asyncio.timeout(_RETRY_INTERVAL_S):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+async def retry_pendings(database: Database, codec: Codec) -> int:
+    """One turn. Returns how many were decided anew: approved, or pending for another reason."""
+    async with database.connection() as connection:
+        due = [row[0] for row in await connection.fetch(_DUE, _RETRIES_MAX)]
+    return sum([await _retry(database, codec, purchase_id) for purchase_id in due])
+
+
+async def _retry(database: Database, codec: Codec, purchase_id: UUID) -> bool:
+    async with database.transaction() as transaction:
+        decision = await assign(transaction, purchase_id)
+        if decision["result"] not in {"ok", "pending"}:
+            return False
+        await add_event(transaction, allocation_event(decision), codec, traceparent=current_traceparent())
+    log.info(
+        "pending_tried_again",
+        orderId=decision["order_id"],
+        studentId=decision["student_id"],
+        courseId=decision["course_id"],
+        status=decision["status"],
+    )
+    return True
