@@ -36,12 +36,10 @@ UPDATE dead_letters copy
                           = (copy.origin_topic, copy.origin_partition, copy.origin_offset)
                   AND earlier.replay_id IS NOT DISTINCT FROM copy.replay_id)
 """
-# What a record asked for was done since, by a replay, a person or another copy. Nobody can tell what poison asked for,
-# so only a decision ends it; and of an adjusted purchase nothing tells what the assignment made of it.
-_RESOLVE = """
-UPDATE dead_letters letter
-   SET status = 'resolved', settled_at = clock_timestamp()
- WHERE letter.status = 'unresolved' AND letter.error_kind <> 'poison' AND CASE letter.event_type
+# What the record of `letter` asked for was done since, by a replay, a person or another copy. Nobody can tell what
+# poison asked for, so only a decision ends it; of an adjusted purchase nothing tells what the assignment made of it.
+IS_DONE = """
+(letter.error_kind <> 'poison' AND CASE letter.event_type
        WHEN 'PaymentSucceeded' THEN letter.worker = 'purchase-worker' AND EXISTS (
            SELECT FROM student_course_purchases bought WHERE bought.order_id = letter.order_id)
        WHEN 'PaymentAdjusted' THEN letter.worker = 'purchase-worker' AND EXISTS (
@@ -54,9 +52,14 @@ UPDATE dead_letters letter
             WHERE bought.order_id = letter.order_id
               AND (allocation.id IS NOT NULL OR bought.status IN ('revoked', 'expired')))
        ELSE false END
-    OR letter.status = 'unresolved' AND letter.worker = 'notifier' AND EXISTS (
-           SELECT FROM notifications told WHERE told.event_id = letter.event_id AND told.status <> 'failed')
+    OR letter.worker = 'notifier' AND EXISTS (
+           SELECT FROM notifications told WHERE told.event_id = letter.event_id AND told.status <> 'failed'))
 """
+_RESOLVE = f"""
+UPDATE dead_letters letter
+   SET status = 'resolved', settled_at = clock_timestamp()
+ WHERE letter.status = 'unresolved' AND {IS_DONE}
+"""  # noqa: S608 - both parts are constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
