@@ -34,7 +34,7 @@ def _text_of(event: Announced, course: str) -> tuple[str, str]:
         case PurchaseCreated():
             return "Your course is booked", f"You have {_sessions(event.purchase_tier)} of {course}."
         case TrainerAssigned():
-            return "Your trainer is ready", f"{_sessions(event.session_count)} of {course} are in your calendar."
+            return "Your trainer is ready", f"Your calendar has {_sessions(event.session_count)} of {course}."
         case AllocationPending():
             return "We are finding your trainer", f"We tell you as soon as somebody for {course} is found."
         case PurchaseAdjusted():
