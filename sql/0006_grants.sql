@@ -18,11 +18,9 @@ GRANT SELECT ON purchase_adjustments, notifications TO coursepay_gateway;
 
 GRANT SELECT, INSERT, UPDATE ON student_course_purchases, purchase_adjustments TO coursepay_purchase_worker;
 
--- The outbox is for decisions that no record caused: pendings tried again. FOR UPDATE of a purchase needs UPDATE of
--- one column of it.
+-- The outbox is for decisions that no record caused: pendings tried again. All else is written by functions.
 GRANT SELECT ON courses, holidays, purchase_adjustments TO coursepay_assignment_worker;
 GRANT SELECT, INSERT ON outbox TO coursepay_assignment_worker;
-GRANT UPDATE (sessions_total, status, updated_at) ON student_course_purchases TO coursepay_assignment_worker;
 
 GRANT SELECT, INSERT, UPDATE ON notifications TO coursepay_notifier;
 

@@ -109,7 +109,8 @@ async def _apply(connection: Connection, directory: Path) -> Sequence[str]:
     try:
         await apply(connection, directory, schema_name=_SCHEMA, logger=_quiet_log())
     except BadMigrationError as error:
-        raise ConfigurationError(f"{error}: {error.__cause__ or 'the file has another form'}") from error
+        why = error.__cause__ or "a migration begins with one line of comment and its `-- depends:` below"
+        raise ConfigurationError(f"{error}: {why}") from error
     return pending
 
 
