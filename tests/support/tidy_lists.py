@@ -28,7 +28,7 @@ KAFKA_MODULES: Mapping[str, str] = {
     "services/engine/consumer": "the poll thread",
     "services/common/topic_admin": "creates and compares topics",
     "services/operations/topic_reader": "reads a topic by assignment, never with a group",
-    "services/operations/sampler": "backlog and lag, measured on the cluster",
+    "services/operations/backlog": "backlog and lag, measured on the cluster",
 }
 
 # Who may import whom, beside their own package, services.common and services.engine.

@@ -1,0 +1,118 @@
+"""The pages of docs/ that are made from the code: `make pages` writes them, a test compares."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from services.common.metrics import Entry, Metrics
+from services.common.settings import PREFIX, Settings
+from services.common.topics import WORKERS, Topics
+from services.gateway_api.problem_types import PROBLEM_TYPES
+
+_NOTE = "This page is made from the code by `make pages`."
+
+
+def metrics_page() -> str:
+    rows = [
+        (f"`{entry.name}`", entry.kind, _labels_of(name), _owners(entry), entry.question)
+        for name, entry in catalogue().items()
+    ]
+    table = _table(("metric", "kind", "labels", "measured by", "the question that it answers"), rows)
+    return f"""# Metrics
+
+{_NOTE} The catalogue is `services/common/metrics.py`; an alert or a panel may use nothing else.
+Every service exposes every name; one that only some services measure has no samples elsewhere.
+Known label values are exported as 0 from the start.
+
+{table}
+"""
+
+
+def problems_page() -> str:
+    sections = "\n\n".join(f"## {slug}\n\n{meaning}" for slug, meaning in PROBLEM_TYPES.items())
+    return f"""# Problems
+
+{_NOTE} Errors of the HTTP API are `application/problem+json` (RFC 9457). A client may switch on `type`, which is
+`/problems/` and one of these words; the gateway serves the same texts there. `instance` is the id of the request in
+the logs.
+
+{sections}
+"""
+
+
+def settings_page() -> str:
+    rows = [
+        (f"`{PREFIX}{name.upper()}`", _default(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]
+    return f"""# Settings
+
+{_NOTE} All are environment variables; `coursepay settings` prints their values, secrets masked.
+A wrong one is a sentence that names it, and exit code 2.
+
+{_table(("variable", "default", "what it is"), rows)}
+"""
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "metrics.md": metrics_page,
+    "problems.md": problems_page,
+    "settings.md": settings_page,
+}
+
+
+def catalogue() -> dict[str, Entry]:
+    """Metric name -> its entry."""
+    return {entry.name: entry for entry in _metrics("operations").catalogue}
+
+
+def label_values(name: str) -> dict[str, tuple[str, ...]]:
+    """Label -> the values that any service exports from the start; none where they are only known later."""
+    found: dict[str, list[str]] = {}
+    for service in ("gateway", *WORKERS, "operations"):
+        entry = next(entry for entry in _metrics(service).catalogue if entry.name == name)
+        for label, values in entry.labels.items():
+            known = found.setdefault(label, [])
+            known.extend(value for value in values if value not in known)
+    return {label: tuple(values) for label, values in found.items()}
+
+
+def _metrics(service: str) -> Metrics:
+    # The defaults, whatever is set here: a page must not depend on who makes it.
+    delays_s = {
+        tier: float(tier.removesuffix("s")) for tier in Settings.model_fields["retry_delays"].default.split(",")
+    }
+    return Metrics(service, Topics(prefix="", delays_s=delays_s, partitions=1, replication_factor=1))
+
+
+def _labels_of(name: str) -> str:
+    return "<br>".join(
+        f"{label}: {' '.join(f'`{value}`' for value in values)}" if values else label
+        for label, values in label_values(name).items()
+    )
+
+
+def _owners(entry: Entry) -> str:
+    return "all" if entry.owners is None else ", ".join(sorted(entry.owners))
+
+
+def _default(value: object) -> str:
+    if isinstance(value, SecretStr) or value in {None, ""}:
+        return ""
+    return f"`{value}`"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
+def main(directory: Path) -> None:
+    for name, page in PAGES.items():
+        (directory / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
