@@ -4,30 +4,29 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Holds the path that the environment was built for: its scripts name it, so a moved checkout needs a new one.
 STAMP := $(VENV)/.built
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
 
-build: $(STAMP) ## the environment only: .venv with the coursepay script, from hashed lock files
-
-$(STAMP): requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "coursepay needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@touch $(STAMP)
-
 demo: build ## real payments through a real Kafka and PostgreSQL, with failures, and a ledger at the end
-	$(BIN)/coursepay demo
+	@$(BIN)/coursepay demo
+
+test: build ## every test, against a real Kafka and a real PostgreSQL
+	$(BIN)/pytest -m "not docker and not tools"
 
 up: build ## the whole system in the foreground, with URLs and curl lines
-	$(BIN)/coursepay up
+	@$(BIN)/coursepay up
 
-down: build ## stops what `make up` or `coursepay stack up` started
-	$(BIN)/coursepay stack down
+down: build ## stop what `make up` or `coursepay stack up` started
+	@$(BIN)/coursepay stack down
+
+build: $(STAMP) ## the environment only: .venv with the coursepay script, from hashed lock files
 
 check: build ## lint, types, tidy and schema compatibility, without any server
 	$(BIN)/ruff check .
@@ -36,20 +35,36 @@ check: build ## lint, types, tidy and schema compatibility, without any server
 	$(BIN)/coursepay schemas check
 	$(BIN)/pytest -q tests/test_tidy.py
 
-test: build ## every test, against a real Kafka and a real PostgreSQL
-	$(BIN)/pytest -m "not docker and not tools"
+test-tools: build ## what needs promtool (deploy/apt-packages.sh installs it)
+	$(BIN)/pytest -m tools
 
 test-docker: build ## the local stack on Docker through testcontainers, and the SQL tests on its PostgreSQL
 	COURSEPAY_STACK=docker $(BIN)/pytest -m docker
 
-test-tools: build ## what needs promtool (deploy/apt-packages.sh installs it)
-	$(BIN)/pytest -m tools
+pages: build ## renew the pages of docs/ that are made from the code
+	$(BIN)/python -m services.operations.pages docs
 
-lock: ## renews both lock files (needs uv)
+lock: ## renew both lock files (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q pyproject.toml -o requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -q --extra dev pyproject.toml -o requirements-dev.lock
 
-clean: ## removes the environment and the local state
+clean: ## remove the environment and the local state
 	rm -rf $(VENV) .coursepay build ./*.egg-info
 
-.PHONY: help build demo up down check test test-docker test-tools lock clean
+# A path of another checkout in the stamp means that this directory was moved or copied.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo "coursepay needs Python 3.11 or newer; there is no $(PYTHON)" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "coursepay needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks venv or ensurepip; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "building $(VENV) (about half a minute; once, and whenever the lock changes)"
+	@if test "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null; then :; else "$(PYTHON)" -m venv --clear $(VENV); fi
+	@rm -f $(STAMP)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@printf '%s' "$(CURDIR)" > $(STAMP)
+
+.PHONY: help demo test up down build check test-tools test-docker pages lock clean
