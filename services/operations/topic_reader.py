@@ -3,7 +3,7 @@ group, so that no live consumer notices. Also how far the groups have committed,
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -21,7 +21,6 @@ _NEW_S = 20.0
 RECORDS_MAX = 5_000_000
 # (topic, partition) -> (first offset, the offset after the last)
 Ends = Mapping[tuple[str, int], tuple[int, int]]
-StoredRecord = Record
 
 
 async def read_topics(
@@ -44,11 +43,12 @@ async def read_new(
     return await asyncio.to_thread(_read_after, settings, tuple(topics), after, records_max)
 
 
-async def stream_records(settings: Settings, ranges: Ends, *, idle_s: float = 30.0) -> AsyncIterator[list[Record]]:
-    """The records of `ranges` in batches, however many there are; order within a partition is kept. The caller takes
-    the time it needs: what librdkafka fetches ahead is bounded.
-
-    Raises DependencyError when Kafka does not answer, or sends nothing for `idle_s` before the end of a range.
+async def stream_records(
+    settings: Settings, ranges: Ends, *, idle_s: float = 30.0
+) -> AsyncGenerator[list[Record], None]:
+    """The records of `ranges` in batches, in order within a partition. The caller takes the time it needs: what
+    librdkafka fetches ahead is bounded.
+    Raises DependencyError when Kafka sends nothing for `idle_s` before the end of a range.
     """
     consumer = _consumer(settings, "coursepay-topic-reader")
     batches = _read_to(consumer, ranges, idle_s)

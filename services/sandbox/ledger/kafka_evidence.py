@@ -8,7 +8,8 @@ from services.common.codec import Codec
 from services.common.errors import RecordError
 from services.common.settings import Settings
 from services.common.topics import EVENT_TOPICS, WORKERS, Topics
-from services.operations.topic_reader import StoredRecord, read_lag, read_topics
+from services.engine.records import Record
+from services.operations.topic_reader import read_lag, read_topics
 from services.sandbox.ledger.evidence import EventRecord, Hop, KafkaEvidence, Origin, Poison
 
 
@@ -62,7 +63,7 @@ def _places(topics: Topics) -> Mapping[str, _Place]:
     return places
 
 
-def _hop(record: StoredRecord, place: _Place, codec: Codec) -> Hop:
+def _hop(record: Record, place: _Place, codec: Codec) -> Hop:
     order_id, event_id = _subject(record, codec)
     return Hop(
         worker=place.worker,
@@ -79,7 +80,7 @@ def _hop(record: StoredRecord, place: _Place, codec: Codec) -> Hop:
     )
 
 
-def _subject(record: StoredRecord, codec: Codec) -> tuple[str | None, UUID | None]:
+def _subject(record: Record, codec: Codec) -> tuple[str | None, UUID | None]:
     try:
         event = codec.decode(record.value, record.key)
     except RecordError:
@@ -87,7 +88,7 @@ def _subject(record: StoredRecord, codec: Codec) -> tuple[str | None, UUID | Non
     return event.order_id, event.event_id
 
 
-def _origin(record: StoredRecord) -> Origin:
+def _origin(record: Record) -> Origin:
     topic = record.header("origin-topic")
     partition, offset = _number(record, "origin-partition"), _number(record, "origin-offset")
     if topic is None or partition is None or offset is None:
@@ -95,6 +96,6 @@ def _origin(record: StoredRecord) -> Origin:
     return topic, partition, offset
 
 
-def _number(record: StoredRecord, name: str) -> int | None:
+def _number(record: Record, name: str) -> int | None:
     text = record.header(name)
     return int(text) if text is not None and text.isascii() and text.isdigit() else None

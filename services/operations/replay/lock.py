@@ -1,0 +1,46 @@
+"""One run per dead-letter topic: a session lock of PostgreSQL, held by the connection that also keeps the progress.
+
+If that connection dies, so does the run, before another could begin beside it: progress is written on no other.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.common.database import Database, Transaction
+from services.operations.replay.refusals import RefusedError
+
+_RUN_S_MAX = 7 * 24 * 3600.0
+_STEP_S = 10.0
+_TAKE = "SELECT pg_try_advisory_lock(hashtextextended('coursepay replay ' || $1, 0))"
+_GIVE = "SELECT pg_advisory_unlock(hashtextextended('coursepay replay ' || $1, 0))"
+
+
+class Session:
+    """The connection of one run, for one task."""
+
+    def __init__(self, connection: Transaction) -> None:
+        self._connection = connection
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Committed on a normal exit. After _STEP_S the connection is terminated, which ends the run."""
+        timer = asyncio.get_running_loop().call_later(_STEP_S, self._connection.terminate)
+        try:
+            async with self._connection.transaction():
+                yield self._connection
+        finally:
+            timer.cancel()
+
+
+@asynccontextmanager
+async def hold_topic(database: Database, topic: str) -> AsyncIterator[Session]:
+    """Raises RefusedError when another run holds it, RecordError kinds when PostgreSQL goes away."""
+    async with database.connection(deadline_s=_RUN_S_MAX) as connection:
+        if not await connection.fetchval(_TAKE, topic):
+            raise RefusedError(f"another run is replaying {topic}; wait for it or stop it (`coursepay dlq audit`)")
+        try:
+            yield Session(connection)
+        finally:
+            if not connection.is_closed():
+                await connection.execute(_GIVE, topic)

@@ -1,0 +1,162 @@
+"""Beginning, resuming and ending a run, under the topic's lock: what `coursepay dlq replay` and the console call."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from services.common.topics import Topics
+from services.operations.replay.execution import Ended, Observe, Orders, Tools, execute, watch
+from services.operations.replay.fates import Seen
+from services.operations.replay.items import Item, add_items, count_items, counts_from, finished_digest
+from services.operations.replay.lock import Session, hold_topic
+from services.operations.replay.plan import Plan
+from services.operations.replay.recovery import recover
+from services.operations.replay.refusals import RefusedError
+from services.operations.replay.runs import Counts, NewRun, Run, begin_run, end_run, find_run, reopen_run
+from services.operations.replay.targets import PARKED, Target, target_for
+from services.operations.topic_reader import group_has_members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Who wants what, and why. `replays_max`: a record replayed that often is parked instead."""
+
+    actor: str
+    reason: str
+    target: Target
+    replays_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a run stands at the end of a command. `already`: finished before, by whichever run; `remaining`: to be
+    resumed; `seen`: None when nobody handles the records just now; `watched_s`: how long it was looked at them.
+    """
+
+    run: Run
+    ended: Ended
+    counts: Counts
+    already: int
+    remaining: int
+    seen: Seen | None
+    watched_s: float
+
+    @property
+    def rate(self) -> float:
+        """Records per second while sending, this time."""
+        return self.ended.sent / self.ended.sending_s if self.ended.sending_s > 0 else 0.0
+
+
+async def replay_plan(
+    tools: Tools, plan: Plan, wish: Wish, orders: Orders, *, stop: asyncio.Event, observe: Observe
+) -> Report:
+    """Raises RefusedError when the plan is of other topics or another run is going on; RecordError kinds."""
+    topic = Topics.of(tools.settings).dead_letters(plan.worker)
+    if plan.topic != topic:
+        raise RefusedError(f"the plan is of {plan.topic}, this installation's dead letters are in {topic}")
+    async with hold_topic(tools.database, topic) as session:
+        await recover(tools.settings, session, plan.worker)
+        async with session.transaction() as transaction:
+            run = await begin_run(
+                transaction,
+                NewRun(
+                    worker=plan.worker,
+                    topic=topic,
+                    actor=wish.actor,
+                    reason=wish.reason,
+                    target=wish.target,
+                    plan_sha256=plan.sha256,
+                    planned=len(plan.items),
+                    options={"rate": orders.rate, "replays_max": wish.replays_max, "filter": plan.chosen.to_json()},
+                ),
+            )
+            await add_items(transaction, run.id, topic, items_of(plan, wish))
+        return await _run(tools, session, run, wish.actor, orders, stop=stop, observe=observe)
+
+
+async def resume_run(
+    tools: Tools, run: Run, actor: str, orders: Orders, *, stop: asyncio.Event, observe: Observe
+) -> Report:
+    """Goes on with what is left of it; on a finished one this changes nothing. Raises as `replay_plan` does."""
+    if run.topic != Topics.of(tools.settings).dead_letters(run.worker):
+        raise RefusedError(f"the run is of {run.topic}, which is none of this installation's topics")
+    async with hold_topic(tools.database, run.topic) as session:
+        await recover(tools.settings, session, run.worker)
+        async with session.transaction() as transaction:
+            await reopen_run(transaction, run, actor)
+        return await _run(tools, session, run, actor, orders, stop=stop, observe=observe)
+
+
+def items_of(plan: Plan, wish: Wish) -> list[Item]:
+    """Each planned record with its target; what is done already is settled from the start."""
+    return [
+        Item(
+            place=(item.partition, item.offset),
+            target=target_for(wish.target, replay_count=item.replay_count, replays_max=wish.replays_max),
+            digest=item.digest,
+            result="skipped-done" if item.done else "planned",
+        )
+        for item in plan.items
+    ]
+
+
+async def _run(
+    tools: Tools, session: Session, run: Run, actor: str, orders: Orders, *, stop: asyncio.Event, observe: Observe
+) -> Report:
+    ended = await execute(tools, session, run, orders, stop=stop, observe=observe)
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    seen = None
+    if orders.watch_s > 0 and run.target != PARKED and not stop.is_set() and await _somebody_handles(tools, run):
+        # A guard has just looked.
+        within_s = 0.0 if ended.state == "stopped" else orders.watch_s
+        seen = await watch(tools, run, within_s=within_s, stop=stop)
+    async with session.transaction() as transaction:
+        results = await count_items(transaction, run.id)
+        counts = counts_from(results, 0 if seen is None else seen.back_in_dlq)
+        digest = await finished_digest(transaction, run.id)
+        await end_run(transaction, run, actor=actor, state=ended.state, counts=counts, items=digest)
+        run = await find_run(transaction, str(run.id))
+    return Report(
+        run=run,
+        ended=ended,
+        counts=counts,
+        already=run.planned - sum(results.values()),
+        remaining=results.get("planned", 0) + results.get("sending", 0),
+        seen=seen,
+        watched_s=loop.time() - began_s,
+    )
+
+
+async def _somebody_handles(tools: Tools, run: Run) -> bool:
+    """Waiting for records that no worker reads would only waste a person's time."""
+    topics = Topics.of(tools.settings)
+    group = topics.retry_group(run.worker) if run.target == "first-tier" else topics.group(run.worker)
+    return await group_has_members(tools.settings, group)
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """For programs; the names are the contract's."""
+    run, counts = report.run, report.counts
+    return {
+        "run": str(run.id),
+        "worker": run.worker,
+        "topic": run.topic,
+        "target": run.target,
+        "executed": True,
+        "state": run.state,
+        "why": report.ended.why,
+        "planned": run.planned,
+        "replayed": counts.replayed,
+        "skipped_done": counts.skipped_done,
+        "parked": counts.parked,
+        "failed": counts.failed,
+        "already": report.already,
+        "remaining": report.remaining,
+        "back_in_dlq": counts.back_in_dlq,
+        "done": None if report.seen is None else report.seen.done,
+        "watched_s": round(report.watched_s, 1),
+        "rate": round(report.rate, 1),
+        "plan_sha256": run.plan_sha256,
+        "sha256": run.sha256,
+    }
