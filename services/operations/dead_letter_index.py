@@ -15,9 +15,10 @@ from services.common.events import Event, PaymentAdjusted, PurchaseAdjusted
 from services.common.settings import Settings
 from services.common.topics import TYPE_TOPICS, WORKERS, Topics
 from services.common.validation import is_id
+from services.engine.records import Record
 from services.operations.dead_letters import DeadLetter, add_dead_letters, last_offsets, resolve_done
 from services.operations.limits import INDEX_MESSAGE_CHARACTERS_MAX, INDEX_RECORDS_MAX
-from services.operations.topic_reader import StoredRecord, read_new
+from services.operations.topic_reader import read_new
 
 _KINDS = frozenset(ErrorKind)
 _UNKNOWN = "unknown"
@@ -52,7 +53,7 @@ class DeadLetterIndex:
             log.info("dead_letters_indexed", count=len(letters))
         return bool(records)
 
-    def _letter_from(self, record: StoredRecord) -> DeadLetter:
+    def _letter_from(self, record: Record) -> DeadLetter:
         event = self._event_in(record)
         kind = record.header("error-kind")
         origin_topic = _text(record, "origin-topic")
@@ -83,25 +84,25 @@ class DeadLetterIndex:
             dead_at=_dead_at(record),
         )
 
-    def _event_in(self, record: StoredRecord) -> Event | None:
+    def _event_in(self, record: Record) -> Event | None:
         try:
             return self._codec.decode(record.value, record.key)
         except RecordError:
             return None
 
 
-def _dead_at(record: StoredRecord) -> datetime:
+def _dead_at(record: Record) -> datetime:
     failed_ms = _number(record, "last-failed-ms", 10**14) or record.timestamp_ms
     return datetime.fromtimestamp(failed_ms / 1000, UTC)
 
 
-def _text(record: StoredRecord, name: str) -> str | None:
+def _text(record: Record, name: str) -> str | None:
     """As PostgreSQL can hold it."""
     text = record.header(name)
     return None if text is None else text.replace("\0", "")[:INDEX_MESSAGE_CHARACTERS_MAX]
 
 
-def _number(record: StoredRecord, name: str, most: int) -> int | None:
+def _number(record: Record, name: str, most: int) -> int | None:
     """A header in decimal digits, up to `most`; None for anything else."""
     text = record.header(name)
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 19:
