@@ -1,0 +1,20 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.common.database import Database, open_database
+from services.common.settings import Settings
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """Acting as operations, so that its grants are tried too."""
+    async with open_database(settings, role="coursepay_operations", application="test") as database:
+        yield database
+
+
+@pytest.fixture
+async def owner(settings: Settings) -> AsyncIterator[Database]:
+    """Acting as the login itself, to set a scene."""
+    async with open_database(settings, role="none", application="test") as database:
+        yield database

@@ -1,0 +1,96 @@
+"""The sampler's figures in /metrics, and what it does when it cannot see."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from services.common.database import Database
+from services.common.errors import DependencyError
+from services.common.metrics import Metrics
+from services.common.settings import Settings
+from services.common.topics import Topics
+from services.engine.records import OutgoingRecord
+from services.operations.loops import Loop
+from services.operations.sampler import Sampler
+from services.sandbox.demo.children import free_ports
+from tests.support.kafka import send
+
+_OUTBOX = """
+INSERT INTO outbox (order_id, order_seq, event_id, type, version, payload, created_at, published_at)
+VALUES ($1, $2, $3, 'PaymentSucceeded', 1, '', clock_timestamp() - make_interval(secs => $4), $5)
+"""
+_PURCHASE = """
+INSERT INTO student_course_purchases
+       (order_id, student_id, course_id, purchase_tier, sessions_total, purchase_date, expiry_date)
+VALUES ('ord_1', 'student-1', 'course-0001', 10, 10, now(), now() + interval '1 day') RETURNING id
+"""
+_PENDING = """
+INSERT INTO trainer_allocations (purchase_id, student_id, course_id, status)
+VALUES ($1, 'student-1', 'course-0001', 'pending')
+"""
+
+
+def metrics_of(settings: Settings) -> Metrics:
+    return Metrics("operations", Topics.of(settings))
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+async def test_the_figures_are_those_of_the_database_and_the_cluster(
+    settings: Settings, database: Database, owner: Database
+) -> None:
+    topics, metrics = Topics.of(settings), metrics_of(settings)
+    async with owner.transaction() as transaction:
+        await transaction.execute(_OUTBOX, "ord_1", 1, uuid4(), 60, None)
+        await transaction.execute(_OUTBOX, "ord_1", 2, uuid4(), 5, None)
+        await transaction.execute(_PENDING, await transaction.fetchval(_PURCHASE))
+    record = OutgoingRecord(topic=topics.retry("purchase-worker", "2s"), key=b"ord_1", value=b"")
+    await send(settings, [record] * 3)
+    await Sampler(settings, database, metrics).sample()
+    assert value(metrics, "coursepay_outbox_pending_rows") == 2
+    assert 60 <= (value(metrics, "coursepay_outbox_oldest_pending_age_seconds") or 0) < 120
+    assert value(metrics, "coursepay_pending_allocations") == 1
+    assert value(metrics, "coursepay_retry_backlog_messages", worker="purchase-worker", tier="2s") == 3
+    assert value(metrics, "coursepay_retry_backlog_messages", worker="purchase-worker", tier="4s") == 0
+    topic, group = f"{topics.prefix}payment.succeeded", topics.group("purchase-worker")
+    assert value(metrics, "coursepay_consumer_lag_messages", topic=topic, group=group) == 0
+    assert value(metrics, "coursepay_dlq_unresolved_messages", worker="notifier") == 0
+    assert value(metrics, "coursepay_sampler_last_success_timestamp_seconds")
+
+
+async def test_a_cluster_that_is_away_hides_no_outbox_and_is_counted(
+    settings: Settings, database: Database, owner: Database
+) -> None:
+    async with owner.transaction() as transaction:
+        await transaction.execute(_OUTBOX, "ord_1", 1, uuid4(), 0, None)
+    (nobody,) = free_ports(1)
+    away = settings.model_copy(update={"kafka_bootstrap_servers": f"127.0.0.1:{nobody}"})
+    metrics = metrics_of(settings)
+    sampler = Sampler(away, database, metrics)
+    with pytest.raises(DependencyError):
+        await sampler.sample()
+    assert value(metrics, "coursepay_outbox_pending_rows") == 1
+    assert not value(metrics, "coursepay_sampler_last_success_timestamp_seconds")
+
+
+async def test_a_round_that_fails_is_counted_and_the_next_one_comes(settings: Settings) -> None:
+    metrics, stop = metrics_of(settings), asyncio.Event()
+    rounds = 0
+
+    async def round_() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            raise DependencyError("away", dependency="kafka")
+        if rounds == 2:
+            await asyncio.Event().wait()
+        stop.set()
+
+    loop = Loop("test", round_, every_s=0.01, within_s=0.05, errors=metrics.sampler_errors)
+    await asyncio.wait_for(loop.run(stop), timeout=10)
+    assert rounds == 3
+    assert value(metrics, "coursepay_sampler_errors_total") == 2
+    assert loop.has_succeeded

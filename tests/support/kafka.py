@@ -1,0 +1,35 @@
+"""What tests do to a cluster that no service does: commit for a group, send records as they please."""
+
+import asyncio
+from collections.abc import Sequence
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from services.common.kafka_config import client_config
+from services.common.settings import Settings
+from services.engine.producer import open_producer
+from services.engine.records import OutgoingRecord
+
+
+async def send(settings: Settings, records: Sequence[OutgoingRecord]) -> None:
+    async with open_producer(settings, client_id="test") as producer:
+        await producer.send_all(records)
+
+
+async def commit(settings: Settings, group: str, topic: str, offsets: Sequence[int]) -> None:
+    """`offsets` by partition: the next record that the group would read."""
+    positions = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
+
+    def alter() -> None:
+        client = AdminClient(client_config(settings, "test"))
+        futures = client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, positions)])
+        for future in futures.values():
+            future.result(timeout=10)
+
+    await asyncio.to_thread(alter)
+
+
+def text_headers(**headers: str | int) -> tuple[tuple[str, bytes | None], ...]:
+    """`error_kind="poison"` -> ("error-kind", b"poison")."""
+    return tuple((name.replace("_", "-"), str(value).encode()) for name, value in headers.items())
