@@ -1,9 +1,17 @@
-"""Running a service: settings, logs, signals, exit codes. Each service's __main__ is a call of `run_service`."""
+"""Running a service: settings, logs, signals, exit codes; and dying on purpose. Each service's __main__ is a call of
+`run_service`.
+
+Crash points are named places between two steps, where a process can be made to die as if it had been killed. They are
+compiled in, armed only by the setting CRASH_POINT (`after-commit`, or `after-commit:3` for the third time), and refused
+in production. What happens between two steps is what at-least-once is about, so it must be possible to stop there.
+"""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 import uvloop
@@ -15,6 +23,14 @@ from services.common.telemetry import configure_logging, configure_tracing
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+
+BEFORE_HANDLING: Final = "before-handling"
+IN_TRANSACTION: Final = "in-transaction"
+AFTER_COMMIT: Final = "after-commit"
+AFTER_ACKNOWLEDGEMENT: Final = "after-acknowledgement"
+BEFORE_OFFSETS: Final = "before-offsets"
+AFTER_OFFSETS: Final = "after-offsets"
+ENGINE_POINTS = (BEFORE_HANDLING, IN_TRANSACTION, AFTER_COMMIT, AFTER_ACKNOWLEDGEMENT, BEFORE_OFFSETS, AFTER_OFFSETS)
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
 log = structlog.get_logger()
@@ -66,3 +82,32 @@ def _exit_code_of(group: BaseExceptionGroup[BaseException]) -> int:
 def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error = group.exceptions[0]
     return _first_leaf(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+class _Armed:
+    """One per process, as a death is."""
+
+    name: str | None = None
+    times: int = 0
+
+
+def arm(settings: Settings, points: tuple[str, ...] = ENGINE_POINTS) -> None:
+    """Raises ConfigurationError in production, or when there is no such point."""
+    _Armed.name = None
+    if settings.crash_point is None:
+        return
+    if settings.production:
+        raise ConfigurationError("COURSEPAY_CRASH_POINT is for tests; it is refused in production")
+    name, _, times = settings.crash_point.partition(":")
+    if name not in points or not (times or "1").isdecimal() or int(times or "1") < 1:
+        raise ConfigurationError(f"COURSEPAY_CRASH_POINT: one of {', '.join(points)}, with :N for the N-th time")
+    _Armed.name, _Armed.times = name, int(times or "1")
+
+
+def reached(name: str) -> None:
+    """Dies here when armed for it. SIGKILL: no handler, no flush, no clean-up."""
+    if _Armed.name != name:
+        return
+    _Armed.times -= 1
+    if _Armed.times <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -7,6 +7,7 @@ asyncio clients slow.
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -16,23 +17,36 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
 from services.common.errors import CoursepayError, DependencyError, PermanentError, RecordError
-from services.common.kafka_config import Config, client_config
-from services.common.limits import DEAD_LETTER_BYTES_MAX, DELIVERY_TIMEOUT_S, POLL_INTERVAL_S
+from services.common.kafka_config import producer_config
+from services.common.limits import DELIVERY_TIMEOUT_S, POLL_INTERVAL_S
 from services.common.settings import Settings
 from services.engine.records import OutgoingRecord
 
-__all__ = ["KAFKA", "KafkaClientError", "OutgoingRecord", "Producer", "open_producer"]
+__all__ = ["KAFKA", "ErrorLog", "KafkaClientError", "OutgoingRecord", "Producer", "open_producer"]
 
 KAFKA = "kafka"
-_IN_FLIGHT_RECORDS_MAX = 20_000
-_IN_FLIGHT_KIB_MAX = 32 * 1024
 _ROOM_POLL_S = 0.005
+_SAME_ERROR_S = 10.0
 _NEVER_ACCEPTED = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.INVALID_MSG_SIZE})
 log = structlog.get_logger()
 
 
 class KafkaClientError(CoursepayError):
     """librdkafka says that this client can never work again. The process has to end, and start anew."""
+
+
+class ErrorLog:
+    """An `error_cb`: librdkafka repeats an error at each attempt to connect, a log needs it now and then."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._quiet_until: dict[str, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        now = time.monotonic()
+        if error.fatal() or now >= self._quiet_until.get(error.name(), 0.0):
+            self._quiet_until[error.name()] = now + _SAME_ERROR_S
+            log.warning(self._name, error=error.str(), error_class=error.name())
 
 
 class Producer:
@@ -136,34 +150,8 @@ class _Flight:
 @asynccontextmanager
 async def open_producer(settings: Settings, client_id: str) -> AsyncIterator[Producer]:
     """Needs no Kafka to start. On exit what is in flight gets DELIVERY_TIMEOUT_S."""
-    producer = Producer(Client({**producer_config(settings, client_id), "error_cb": _log_error}))
+    producer = Producer(Client({**producer_config(settings, client_id), "error_cb": ErrorLog("kafka_producer_error")}))
     try:
         yield producer
     finally:
         await producer.close()
-
-
-def producer_config(settings: Settings, client_id: str) -> Config:
-    return {
-        **client_config(settings, client_id),
-        # An acknowledgement means: on every in-sync replica (min.insync.replicas is the topic's).
-        "acks": "all",
-        # librdkafka's own retries neither double nor reorder.
-        "enable.idempotence": True,
-        # Then the caller hears of it and decides; librdkafka's default of 5 minutes would hide an outage.
-        "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
-        # As large as the dead-letter topics take: librdkafka refuses above 1,000,000 bytes by itself.
-        "message.max.bytes": DEAD_LETTER_BYTES_MAX,
-        # Bounded memory: when full, `deliver` waits.
-        "queue.buffering.max.messages": _IN_FLIGHT_RECORDS_MAX,
-        "queue.buffering.max.kbytes": _IN_FLIGHT_KIB_MAX,
-        # Callers send groups; waiting longer for company only delays the acknowledgement.
-        "linger.ms": 2,
-        # Where Java's clients would put the key, so that other tools find it.
-        "partitioner": "murmur2_random",
-        "compression.type": "lz4",
-    }
-
-
-def _log_error(error: KafkaError) -> None:
-    log.warning("kafka_producer_error", error=error.str(), error_class=error.name())

@@ -1,6 +1,10 @@
 """A record as it lies in Kafka, and one as it is sent there. No client, no business."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
+
+from services.common.events import Event
 
 Header = tuple[str, bytes | None]
 # (topic, partition number)
@@ -43,6 +47,27 @@ class Record:
         return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Delivery:
+    """A record on its way through a worker. `generation` is that of its partition when it was polled.
+
+    `retries`: used so far. `tier` and `due_ms` of a record that waited on a retry topic. `expected`: what its origin
+    topic holds, None when it does not say where it came from. `event`: once it has been decoded.
+    """
+
+    record: Record
+    generation: int
+    expected: type[Event] | None
+    retries: int = 0
+    tier: str | None = None
+    due_ms: int | None = None
+    event: Event | None = None
+
+    @property
+    def replayed(self) -> bool:
+        return self.record.header("replay-id") is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingRecord:
     """To be sent. The key decides the partition, as Java's clients would."""
@@ -51,3 +76,33 @@ class OutgoingRecord:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...] = ()
+
+
+class PolledMessage(Protocol):
+    """What the client library polls; named here so that only consumer.py needs the library."""
+
+    def topic(self) -> str | None: ...
+    def partition(self) -> int | None: ...
+    def offset(self) -> int | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None: ...
+
+
+def record_of(message: PolledMessage) -> Record:
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        _headers(message),
+    )
+
+
+def _headers(message: PolledMessage) -> tuple[Header, ...]:
+    found = message.headers() or ()
+    pairs: Iterable[tuple[str, str | bytes | None]] = found.items() if isinstance(found, dict) else found
+    return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)

@@ -1,44 +1,246 @@
-"""A worker: handlers per event type in one of three shapes, run by one engine.
+"""A worker process: two consumers (its topics, its retry tiers), one producer, and what runs beside them.
 
-Batched: many records in one transaction, and bisecting when that fails. Concurrent: one short transaction a record,
-several in flight, never two of one key. Networked: the same without a transaction of the engine's, for what talks to a
-network. A handler may run twice for a record; it returns one outcome per event, in the same order.
+Everything runs in one TaskGroup: the death of any part ends the process with a non-zero code.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from functools import partial
 
-from services.common.database import Database, Transaction
-from services.common.events import Event
+import structlog
+
+from services.common.codec import Codec
+from services.common.database import Database
+from services.common.health import serve_health
+from services.common.limits import (
+    BATCH_RECORDS_MAX,
+    DRAIN_BUDGET_S,
+    FLOOD_PAUSE_S,
+    POOL_ACQUIRE_S,
+    PROBE_INTERVAL_S,
+    REVOKE_BUDGET_S,
+)
+from services.common.metrics import Metrics
+from services.common.registry import open_codec
+from services.common.runtime import arm
 from services.common.settings import Settings
-from services.engine.outcomes import Outcome
+from services.common.topics import Topics
+from services.engine.batches import Handling
+from services.engine.crashes import CrashWatch
+from services.engine.dispatch import Dispatcher
+from services.engine.guard import FloodGuard
+from services.engine.lane import Lane
+from services.engine.measures import Measures
+from services.engine.outcomes import Batched, Concurrent, Networked, Shape
+from services.engine.parking import Parking, waiting_s
+from services.engine.pauses import Gate, Pauses, Reason
+from services.engine.processing import Processor, Turns
+from services.engine.producer import Producer, open_producer
+from services.engine.records import Delivery, Partition
+from services.engine.retries import Ladder
+from services.engine.settling import Settler
 
-# The first argument is the event type that the handler is registered for.
-BatchHandler = Callable[[Sequence[Any], Transaction], Awaitable[Sequence[Outcome]]]
-RecordHandler = Callable[[Any, Transaction], Awaitable[Outcome]]
-NetworkHandler = Callable[[Any], Awaitable[Outcome]]
+__all__ = ["Batched", "Concurrent", "Networked", "Shape", "run_worker"]
 
-
-@dataclass(frozen=True, slots=True)
-class Batched:
-    handlers: Mapping[type[Event], BatchHandler]
-
-
-@dataclass(frozen=True, slots=True)
-class Concurrent:
-    handlers: Mapping[type[Event], RecordHandler]
-
-
-@dataclass(frozen=True, slots=True)
-class Networked:
-    handlers: Mapping[type[Event], NetworkHandler]
-
-
-Shape = Batched | Concurrent | Networked
+_SAMPLE_INTERVAL_S = 1.0
+# A rebalance callback may hold up a poll for its budget.
+_LIVE_WITHIN_S = 2 * REVOKE_BUDGET_S
+log = structlog.get_logger()
 
 
 async def run_worker(settings: Settings, name: str, shape: Shape, stop: asyncio.Event, *, database: Database) -> None:
-    """A whole worker process, until `stop` is set and what is in flight has finished."""
-    raise NotImplementedError
+    """A whole worker process, until `stop` is set and what is in flight has finished. `name` as in `topics.WORKERS`."""
+    arm(settings)
+    topics = Topics.of(settings)
+    metrics = Metrics(name, topics)
+    codec = await open_codec(settings)
+    async with open_producer(settings, f"coursepay-{name}") as producer:
+        worker = Worker(settings, name, shape, topics=topics, metrics=metrics, codec=codec, producer=producer,
+                        database=database)  # fmt: skip
+        async with serve_health(
+            host=settings.gateway_host,
+            port=settings.metrics_port,
+            registry=metrics.registry,
+            live=worker.is_live,
+            ready=worker.is_ready,
+        ):
+            await worker.run(stop)
+
+
+class Worker:
+    """One per process. Construct inside the event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        shape: Shape,
+        *,
+        topics: Topics,
+        metrics: Metrics,
+        codec: Codec,
+        producer: Producer,
+        database: Database,
+    ) -> None:
+        self._database = database
+        self._draining = False
+        self._database_answered = False
+        self._flood_quiet = False
+        self._pauses = Pauses(self._on_pause)
+        self._parking = Parking()
+        self._parked_new = asyncio.Event()
+        ladder = self._ladder = Ladder(topics, name)
+        self._measures = Measures(metrics, name, ladder)
+        crashes = CrashWatch(database, name)
+        kafka = Gate(self._pauses)
+        turns = Turns(
+            database=Gate(self._pauses, reachable=partial(database.probe, within_s=POOL_ACQUIRE_S)),
+            kafka=kafka,
+            guard=FloodGuard(enabled=settings.flood_guard == "on"),
+            pauses=self._pauses,
+        )
+        self._handling = Handling(shape, database, codec)
+        settler = Settler(
+            producer=producer, gate=kafka, ladder=ladder, codec=codec, topics=topics, measures=self._measures
+        )
+        lane = partial(Lane, settings, ladder=ladder, crashes=crashes, holds_still=self._holds_still)
+        self._main = lane(group=topics.group(name), topics=topics.sources(name), on_gone=lambda _: None)
+        self._retry = lane(
+            group=topics.retry_group(name), topics=(topics.retry_pattern(name),), on_gone=self._parking.drop
+        )
+        self._lanes = (self._main, self._retry)
+        processor = partial(
+            Processor, turns=turns, handling=self._handling, settler=settler, ladder=ladder, crashes=crashes
+        )
+        self._processors = {lane: processor(lane, measures=self._measures) for lane in self._lanes}
+
+    def is_live(self) -> bool:
+        """No dependency is asked: a restart cures none."""
+        return all(time.monotonic() - lane.consumer.last_poll_at < _LIVE_WITHIN_S for lane in self._lanes)
+
+    def is_ready(self) -> bool:
+        """A paused worker stays ready."""
+        return all(lane.was_assigned for lane in self._lanes) and self._database_answered and not self._draining
+
+    async def run(self, stop: asyncio.Event) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                shared = Dispatcher(tasks, at_once=self._handling.at_once) if self._handling.singly else None
+                # Batches: one is handled while the one before it is being acknowledged.
+                dispatchers = {lane: shared or Dispatcher(tasks, at_once=2) for lane in self._lanes}
+                consumers = [tasks.create_task(lane.consumer.run()) for lane in self._lanes]
+                intake = [
+                    tasks.create_task(self._feed(dispatchers[self._main])),
+                    tasks.create_task(self._park()),
+                    tasks.create_task(self._release(dispatchers[self._retry])),
+                ]
+                beside = [tasks.create_task(lane.commit_regularly()) for lane in self._lanes]
+                beside += [tasks.create_task(self._sample()), tasks.create_task(self._await_database())]
+                await stop.wait()
+                await self._drain(intake)
+                for lane in self._lanes:
+                    lane.consumer.close()
+                await asyncio.gather(*consumers)
+                for dispatcher in dispatchers.values():
+                    dispatcher.abandon()
+                for task in beside:
+                    task.cancel()
+        finally:
+            for lane in self._lanes:
+                lane.consumer.close()
+
+    async def _feed(self, dispatcher: Dispatcher) -> None:
+        while True:
+            await self._start(self._main, dispatcher, await self._main.take())
+
+    async def _park(self) -> None:
+        """A retried record waits here for its due time; its partition is paused only when too much of it does."""
+        while True:
+            now_ms = time.time() * 1000
+            for delivery in await self._retry.take():
+                delay_s = self._ladder.delay_s(delivery.tier or "")
+                due_ms = delivery.due_ms or 0
+                self._parking.park(delivery, waiting_s(due_ms=due_ms, now_ms=now_ms, delay_s=delay_s))
+            self._parked_new.set()
+            self._hold_crowded()
+
+    async def _release(self, dispatcher: Dispatcher) -> None:
+        while True:
+            due = self._parking.release()
+            for start in range(0, len(due), BATCH_RECORDS_MAX):
+                await self._start(self._retry, dispatcher, due[start : start + BATCH_RECORDS_MAX])
+            if due:
+                self._hold_crowded()
+                continue
+            self._parked_new.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._parking.next_due_in_s()):
+                    await self._parked_new.wait()
+
+    async def _start(self, lane: Lane, dispatcher: Dispatcher, deliveries: list[Delivery]) -> None:
+        process = self._processors[lane].process
+        if not self._handling.singly:
+            if deliveries:
+                await dispatcher.start(None, partial(process, deliveries))
+            return
+        for delivery in deliveries:
+            await dispatcher.start(delivery.record.key, partial(process, [delivery]))
+
+    async def _drain(self, intake: Collection["asyncio.Task[None]"]) -> None:
+        """Nothing new; what is in flight gets its time. Parked records are dropped: they are uncommitted, so safe."""
+        self._draining = True
+        for task in intake:
+            task.cancel()
+        self._hold_everything()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_BUDGET_S):
+                for lane in self._lanes:
+                    await lane.quiet()
+
+    def _holds_still(self) -> bool:
+        return self._pauses.stands("dependency") or self._pauses.stands("flood")
+
+    def _on_pause(self, reason: Reason, standing: bool) -> None:  # noqa: FBT001 - the pauses' own call
+        self._measures.paused(reason, standing=standing)
+        if reason == "flood":
+            self._flood_quiet = standing
+            if standing:
+                asyncio.get_running_loop().call_later(FLOOD_PAUSE_S, self._end_flood_quiet)
+        self._hold_everything()
+
+    def _end_flood_quiet(self) -> None:
+        """From now on records are tried one at a time, so they have to come in again."""
+        self._flood_quiet = False
+        self._hold_everything()
+
+    def _hold_everything(self) -> None:
+        held = self._draining or self._flood_quiet or self._pauses.stands("dependency")
+        for lane in self._lanes:
+            lane.consumer.hold_all(held=held)
+
+    def _hold_crowded(self) -> None:
+        crowded: frozenset[Partition] = self._parking.crowded
+        if bool(crowded) != self._pauses.stands("backpressure"):
+            change = self._pauses.begin if crowded else self._pauses.end
+            change("backpressure")
+        self._retry.consumer.hold(crowded)
+
+    async def _sample(self) -> None:
+        while True:
+            polled_ago_s = time.monotonic() - min(lane.consumer.last_poll_at for lane in self._lanes)
+            self._measures.sampled(
+                last_poll_at=time.time() - polled_ago_s,
+                partitions=sum(lane.partitions for lane in self._lanes),
+                parked=len(self._parking),
+                overdue_s=self._parking.overdue_s(),
+            )
+            self._measures.sampled_pool(self._database)
+            await asyncio.sleep(_SAMPLE_INTERVAL_S)
+
+    async def _await_database(self) -> None:
+        """Ready means that the pool has worked once."""
+        while not self._database_answered:
+            self._database_answered = await self._database.probe(within_s=POOL_ACQUIRE_S)
+            await asyncio.sleep(PROBE_INTERVAL_S)

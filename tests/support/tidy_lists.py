@@ -21,6 +21,7 @@ NOUNS_ALLOWED_IN: Mapping[str, str] = {
 # Words of PostgreSQL's and librdkafka's own.
 NOT_NOUNS = frozenset(
     {"ClientSession", "idle_in_transaction_session_timeout", "session.timeout.ms", "group.consumer.session.timeout.ms"}
+    | {"SESSION_TIMEOUT_S"}
 )
 
 KAFKA_MODULES: Mapping[str, str] = {
@@ -35,4 +36,6 @@ KAFKA_MODULES: Mapping[str, str] = {
 IMPORTS_EVERYTHING = frozenset({"operations", "sandbox", "commands", "cli"})
 
 # Module -> the tables and functions of sql/ that its SQL may name.
-TABLES: Mapping[str, frozenset[str]] = {}
+TABLES: Mapping[str, frozenset[str]] = {
+    "services/engine/crashes": frozenset({"worker_crashes"}),
+}

@@ -1,0 +1,165 @@
+"""How each shape of worker handles deliveries: decode, then the handler in its transaction. One outcome per delivery.
+
+DependencyError comes out as it is, for the gate; every other failure ends as the outcome of the record whose it is.
+When the transaction of a batch fails, its halves are tried, until the culprits stand alone: one among n costs at most
+2 log2 n more transactions. A savepoint per record would cost every batch, and more than 64 of them fall off a cliff.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar, assert_never
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
+
+from services.common.codec import Codec
+from services.common.database import Database
+from services.common.errors import DeadlineError, DependencyError, ErrorKind, PoisonError, RecordError, TransientError
+from services.common.events import Event
+from services.common.limits import CONCURRENT_RECORDS_MAX, POOL_ACQUIRE_S, QUICK_TRIES, QUICK_TRIES_BUDGET_S
+from services.common.runtime import IN_TRANSACTION, reached
+from services.engine.outcomes import (
+    Batched,
+    BatchHandler,
+    Concurrent,
+    Dead,
+    Networked,
+    Outcome,
+    RecordHandler,
+    Retry,
+    Shape,
+)
+from services.engine.records import Delivery
+
+T = TypeVar("T")
+# Deadlock, serialization failure, lock timeout: gone at the next try, more often than not.
+_QUICK = frozenset({"DeadlockDetectedError", "SerializationError", "LockNotAvailableError"})
+log = structlog.get_logger()
+
+
+class Handling:
+    """`at_once`: how many calls of `handle` may run at the same time. `singly`: each with one delivery only."""
+
+    def __init__(self, shape: Shape, database: Database, codec: Codec) -> None:
+        self._shape = shape
+        self._database = database
+        self._codec = codec
+        self.singly = not isinstance(shape, Batched)
+        self.at_once = CONCURRENT_RECORDS_MAX if self.singly else 1
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """Committed when it returns. Raises DependencyError when nothing can be handled now."""
+        outcomes: dict[Delivery, Outcome] = {}
+        by_type: defaultdict[type[Event], list[Delivery]] = defaultdict(list)
+        for delivery in deliveries:
+            decoded = self._decode(delivery)
+            if isinstance(decoded, RecordError):
+                outcomes[delivery] = outcome_of(decoded)
+            else:
+                by_type[type(decoded)].append(delivery)
+        # In the order of the mapping: what stands first there is handled first.
+        for event_type in self._shape.handlers:
+            group = by_type[event_type]
+            if group:
+                outcomes.update(zip(group, await self._handle_group(event_type, group), strict=True))
+        return [outcomes[delivery] for delivery in deliveries]
+
+    def _decode(self, delivery: Delivery) -> Event | RecordError:
+        """Once per delivery."""
+        if delivery.event is None:
+            try:
+                event = self._codec.decode(delivery.record.value, delivery.record.key)
+            except RecordError as error:
+                return error
+            if type(event) is not (delivery.expected or type(event)) or type(event) not in self._shape.handlers:
+                name = type(event).__name__
+                return PoisonError(f"{name} does not belong on {delivery.record.topic}", cause_class="WrongType")
+            delivery.event = event
+        return delivery.event
+
+    async def _handle_group(self, event_type: type[Event], group: Sequence[Delivery]) -> list[Outcome]:
+        match self._shape:
+            case Batched():
+                in_batch = self._shape.handlers[event_type]
+                return await bisect(group, lambda part: self._batch(in_batch, part))
+            case Concurrent():
+                record = partial(self._record, self._shape.handlers[event_type])
+                return [await self._single(partial(record, delivery)) for delivery in group]
+            case Networked():
+                call = self._shape.handlers[event_type]
+                return [await self._single(partial(call, delivery.event)) for delivery in group]
+            case _:
+                assert_never(self._shape)
+
+    async def _single(self, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        try:
+            return await self._judged(call, quick=True)
+        except DependencyError:
+            raise
+        except RecordError as error:
+            return outcome_of(error)
+
+    async def _batch(self, handler: BatchHandler, part: Sequence[Delivery]) -> Sequence[Outcome]:
+        async def in_one_transaction() -> Sequence[Outcome]:
+            async with self._database.transaction() as transaction:
+                outcomes = await handler([delivery.event for delivery in part], transaction)
+                if len(outcomes) != len(part):
+                    raise ValueError(f"{len(outcomes)} outcomes for {len(part)} events")
+                reached(IN_TRANSACTION)
+            return outcomes
+
+        return await self._judged(in_one_transaction, quick=len(part) == 1)
+
+    async def _record(self, handler: RecordHandler, delivery: Delivery) -> Outcome:
+        async with self._database.transaction() as transaction:
+            outcome = await handler(delivery.event, transaction)
+            reached(IN_TRANSACTION)
+        return outcome
+
+    async def _judged(self, call: Callable[[], Awaitable[T]], *, quick: bool) -> T:
+        """Raises RecordError kinds only. `quick`: one more try, for a single record; for several, halves are tried."""
+        try:
+            return await (_quickly(call) if quick else call())
+        except DeadlineError as error:
+            # Others are served: it is this work that takes too long.
+            if await self._database.probe(within_s=POOL_ACQUIRE_S):
+                raise TransientError(str(error), cause_class=error.cause_class) from error
+            raise
+        except RecordError:
+            raise
+        # Whatever else a handler raises is a mistake in it: the record is retried, and then a person looks.
+        except Exception as error:
+            if quick:
+                log.exception("handler_failed", error_class=type(error).__name__)
+            raise TransientError(f"{type(error).__name__}: {error}", cause_class=type(error).__name__) from error
+
+
+async def _quickly(call: Callable[[], Awaitable[T]]) -> T:
+    tries = AsyncRetrying(
+        retry=retry_if_exception(lambda error: isinstance(error, TransientError) and error.cause_class in _QUICK),
+        stop=stop_after_attempt(QUICK_TRIES) | stop_after_delay(QUICK_TRIES_BUDGET_S),
+        wait=wait_random(min=0.02, max=0.1),
+        reraise=True,
+    )
+    return await tries(call)
+
+
+async def bisect(items: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[Sequence[Outcome]]]) -> list[Outcome]:
+    """One outcome per item, in order. `attempt` handles some of them in one transaction, all or nothing, and raises a
+    RecordError when that was rolled back. DependencyError is raised on: no record is at fault then.
+    """
+    try:
+        return list(await attempt(items))
+    except DependencyError:
+        raise
+    except RecordError as error:
+        if len(items) == 1:
+            return [outcome_of(error)]
+    half = len(items) // 2
+    return await bisect(items[:half], attempt) + await bisect(items[half:], attempt)
+
+
+def outcome_of(error: RecordError) -> Outcome:
+    """For an error that is this record's own."""
+    return Retry(error) if error.kind is ErrorKind.TRANSIENT else Dead(error)

@@ -1,0 +1,157 @@
+"""The way of a record, in order: handled and committed, what it caused acknowledged, finished.
+
+`Processor.process` is the sequence. Everything that can hold it up (a dependency that is away, a flood of dead letters,
+care after crashes) decides only how many records the next step takes.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from services.common.errors import CrashError
+from services.common.runtime import AFTER_ACKNOWLEDGEMENT, AFTER_COMMIT, BEFORE_HANDLING, reached
+from services.engine.batches import Handling
+from services.engine.crashes import MARKS_MAX, CrashWatch
+from services.engine.guard import Fate, FloodGuard
+from services.engine.lane import Lane
+from services.engine.measures import Measures
+from services.engine.outcomes import Dead, Done, Outcome
+from services.engine.pauses import Gate, Pauses
+from services.engine.records import Delivery
+from services.engine.retries import Ladder
+from services.engine.settling import Settler
+
+Handled = Sequence[tuple[Delivery, Outcome]]
+log = structlog.get_logger()
+
+
+class Turns:
+    """What every record of the worker process passes before it is handled: both lanes share it."""
+
+    def __init__(self, *, database: Gate, kafka: Gate, guard: FloodGuard, pauses: Pauses) -> None:
+        self.database = database
+        self.guard = guard
+        # Marks are per partition: with care, one record of the whole process at a time.
+        self.care = asyncio.Lock()
+        self._kafka = kafka
+        self._pauses = pauses
+        self._trying = asyncio.Lock()
+
+    async def next(self) -> None:
+        """Returns when something may be handled."""
+        # What cannot be handed on is better not begun.
+        await self._kafka.opened()
+        if self.guard.tripped:
+            async with self._trying:
+                await asyncio.sleep(self.guard.wait_s())
+                self.guard.tried()
+
+    def show_flood(self) -> None:
+        """After outcomes were counted: the guard's state as a pause that dashboards and alerts see."""
+        if self.guard.tripped == self._pauses.stands("flood"):
+            return
+        if self.guard.tripped:
+            log.error("worker_paused", outcome="paused", reason="flood")
+            self._pauses.begin("flood")
+        else:
+            log.info("worker_resumed", outcome="resumed", reason="flood")
+            self._pauses.end("flood")
+
+
+class Processor:
+    """Of one lane."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        *,
+        turns: Turns,
+        handling: Handling,
+        settler: Settler,
+        ladder: Ladder,
+        crashes: CrashWatch,
+        measures: Measures,
+    ) -> None:
+        self._lane = lane
+        self._turns = turns
+        self._handling = handling
+        self._settler = settler
+        self._ladder = ladder
+        self._crashes = crashes
+        self._measures = measures
+        # With one at once, a batch is handled while the one before it is being acknowledged; both in order.
+        self._handling_places = asyncio.Semaphore(handling.at_once)
+        self._settling_places = asyncio.Semaphore(handling.at_once)
+
+    async def process(self, deliveries: Sequence[Delivery]) -> None:
+        """Until all are finished, or no longer ours."""
+        with self._lane.working(deliveries):
+            waiting = self._lane.current(deliveries)
+            while waiting:
+                await self._turns.next()
+                async with self._handling_places:
+                    handled, seconds = await self._turns.database.run(partial(self._handle, waiting))
+                reached(AFTER_COMMIT)
+                leaving = self._admitted(handled)
+                async with self._settling_places:
+                    await self._settler.settle(leaving)
+                reached(AFTER_ACKNOWLEDGEMENT)
+                self._lane.finish([delivery for delivery, _ in leaving])
+                self._measures.handled(leaving, seconds)
+                await self._note_survivors(leaving)
+                gone = {delivery for delivery, _ in leaving}
+                waiting = self._lane.current([delivery for delivery in waiting if delivery not in gone])
+
+    async def _handle(self, waiting: Sequence[Delivery], probing: bool) -> tuple[Handled, float]:  # noqa: FBT001
+        """Handles those that may be handled together now; none when nothing is ours any more."""
+        current = self._lane.current(waiting)
+        part = current[:1] if probing or self._turns.guard.tripped else current
+        if not part:
+            return [], 0.0
+        await self._crashes.begin(part)
+        started = time.perf_counter()
+        self._measures.begun(part)
+        carefree = [delivery for delivery in part if not self._crashes.asks_care(delivery)]
+        if carefree:
+            reached(BEFORE_HANDLING)
+            outcomes = await self._handling.handle(carefree)
+            return list(zip(carefree, outcomes, strict=True)), time.perf_counter() - started
+        async with self._turns.care:
+            outcome = await self._handle_with_care(part[0])
+        return [(part[0], outcome)], time.perf_counter() - started
+
+    async def _handle_with_care(self, delivery: Delivery) -> Outcome:
+        if await self._crashes.is_deadly(delivery):
+            return Dead(CrashError(f"the process died {MARKS_MAX} times with this record in hand"))
+        reached(BEFORE_HANDLING)
+        return (await self._handling.handle([delivery]))[0]
+
+    def _admitted(self, handled: Handled) -> Handled:
+        """Without those that the flood guard holds back. A replay is a person's decision: it does not count."""
+        leaving = []
+        for delivery, outcome in handled:
+            fate = self._fate(delivery, outcome)
+            is_dead = fate in {Fate.EXHAUSTED, Fate.REFUSED}
+            if (is_dead and delivery.replayed) or self._turns.guard.admits(fate):
+                leaving.append((delivery, outcome))
+        self._turns.show_flood()
+        return leaving
+
+    def _fate(self, delivery: Delivery, outcome: Outcome) -> Fate:
+        if isinstance(outcome, Done):
+            return Fate.FINISHED
+        if isinstance(outcome, Dead):
+            return Fate.REFUSED
+        return Fate.EXHAUSTED if self._ladder.is_exhausted(delivery) else Fate.RETRIED
+
+    async def _note_survivors(self, leaving: Handled) -> None:
+        for delivery, outcome in leaving:
+            if self._crashes.asks_care(delivery):
+                deadly = isinstance(outcome, Dead) and isinstance(outcome.error, CrashError)
+                await self._turns.database.run(partial(self._survived, delivery, deadly))
+
+    async def _survived(self, delivery: Delivery, deadly: bool, _probing: bool) -> None:  # noqa: FBT001
+        await self._crashes.survived(delivery, deadly=deadly)
