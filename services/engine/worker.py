@@ -50,11 +50,21 @@ _LIVE_WITHIN_S = 2 * REVOKE_BUDGET_S
 log = structlog.get_logger()
 
 
-async def run_worker(settings: Settings, name: str, shape: Shape, stop: asyncio.Event, *, database: Database) -> None:
-    """A whole worker process, until `stop` is set and what is in flight has finished. `name` as in `topics.WORKERS`."""
+async def run_worker(
+    settings: Settings,
+    name: str,
+    shape: Shape,
+    stop: asyncio.Event,
+    *,
+    database: Database,
+    metrics: Metrics | None = None,
+) -> None:
+    """A whole worker process, until `stop` is set and what is in flight has finished. `name` as in `topics.WORKERS`.
+    `metrics`: of this process, when its handlers measure something of their own.
+    """
     arm(settings)
     topics = Topics.of(settings)
-    metrics = Metrics(name, topics)
+    metrics = metrics or Metrics(name, topics)
     codec = await open_codec(settings)
     async with open_producer(settings, f"coursepay-{name}") as producer:
         worker = Worker(settings, name, shape, topics=topics, metrics=metrics, codec=codec, producer=producer,

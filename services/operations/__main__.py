@@ -39,7 +39,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         loops = _loops(settings, database, metrics, await open_codec(settings))
         async with (
             serve_health(
-                host="0.0.0.0",  # noqa: S104 - scraped and probed from other hosts
+                host=settings.gateway_host,
                 port=settings.metrics_port,
                 registry=metrics.registry,
                 live=lambda: all(loop.is_live for loop in loops),
