@@ -100,7 +100,7 @@ class Writer:
         stored = await _store(transaction, kept, rows) if kept else []
         changes = self._changes(rows, stored)
         await self._write_changes(transaction, rows, changes, kept)
-        return _recorded(told, kept, rows, stored, changes)
+        return _recorded(told, rows, stored, changes, wait=wait)
 
     def _changes(self, rows: Mapping[_Key, Row], stored: Sequence[Row]) -> dict[str, Change]:
         """Order id -> what changes, of those with a new fact."""
@@ -203,11 +203,7 @@ async def _store(transaction: Transaction, kept: Sequence[Told], rows: Mapping[_
 
 
 def _recorded(
-    told: Sequence[Told],
-    kept: Sequence[Told],
-    rows: Mapping[_Key, Row],
-    stored: Sequence[Row],
-    changes: Mapping[str, Change],
+    told: Sequence[Told], rows: Mapping[_Key, Row], stored: Sequence[Row], changes: Mapping[str, Change], *, wait: bool
 ) -> list[Recorded | None]:
     new = {(row["provider"], row["body_sha256"]) for row in stored if row["is_new"]}
     recorded = list[Recorded | None]()
@@ -218,7 +214,7 @@ def _recorded(
         is_new = digest in new
         new.discard(digest)
         if row is None:
-            recorded.append(Recorded(order_id=None, new=is_new) if one in kept else None)
+            recorded.append(Recorded(order_id=None, new=is_new) if wait else None)
             continue
         change = changes.get(row["order_id"])
         payment = change.payment if change is not None else payment_of(row)

@@ -4,9 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from services.sandbox.stack import Stack
-
 from services.gateway_api.roles import Role
+from services.sandbox.stack import Stack
 from tests.support.eventually import eventually
 from tests.support.gateway import STUDENT, Gateway, add_course, order_body, running_gateway
 

@@ -1,0 +1,180 @@
+"""Signatures, with the official SDK's own vectors and the SDK as an oracle."""
+
+from typing import Any
+
+import pytest
+import razorpay
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway_api.payments import Meaning
+from services.gateway_api.providers import InvalidSignatureError, Proof, VerifiedPayment
+from services.gateway_api.providers.verified import check_hmac
+from tests.support.payment_providers import (
+    KEY_SECRET,
+    NOW,
+    OLD_KEY_SECRET,
+    STRIPE_SECRET,
+    WEBHOOK_SECRET,
+    callback,
+    hmac_hex,
+    razorpay_event,
+    razorpay_payment,
+    razorpay_without_network,
+    stripe_headers,
+    stripe_without_network,
+    webhook_headers,
+)
+
+# razorpay-python, tests/test_client_utility.py: key_secret, fake_order_id, fake_payment_id.
+VECTOR = "b2335e3b0801106b84a7faff035df56ecffde06918c9ddd1f0fafbb37a51cc89"
+ids = st.from_regex(r"[A-Za-z0-9_]{1,64}", fullmatch=True)
+
+
+def test_the_sdks_vector_is_accepted() -> None:
+    fields = {
+        "razorpay_order_id": "fake_order_id",
+        "razorpay_payment_id": "fake_payment_id",
+        "razorpay_signature": VECTOR,
+    }
+    said = razorpay_without_network().read_callback(fields, b"{}")
+    assert (said.provider_order_id, said.payment_id, said.meaning) == (
+        "fake_order_id", "fake_payment_id", Meaning.SIGNED,
+    )  # fmt: skip
+
+
+@given(order_id=ids, payment_id=ids)
+def test_the_sdk_and_we_agree_on_callbacks(order_id: str, payment_id: str) -> None:
+    fields = callback(order_id, payment_id)
+    assert razorpay.Client(auth=("id", KEY_SECRET.decode())).utility.verify_payment_signature(fields)
+    assert razorpay_without_network().read_callback(fields, b"").payment_id == payment_id
+
+
+@given(body=st.binary(max_size=300).filter(lambda body: body.isascii()))
+def test_the_sdk_and_we_agree_on_webhooks(body: bytes) -> None:
+    headers = webhook_headers(body)
+    utility = razorpay.Client(auth=("id", "secret")).utility
+    assert utility.verify_webhook_signature(body.decode(), headers["X-Razorpay-Signature"], WEBHOOK_SECRET.decode())
+    assert razorpay_without_network().read_webhook(headers, body).body == body
+
+
+def test_an_old_secret_is_live_and_told_apart() -> None:
+    provider = razorpay_without_network()
+    assert provider.read_callback(callback("order_1", "pay_1"), b"").proof.position == 1
+    assert provider.read_callback(callback("order_1", "pay_1", secret=OLD_KEY_SECRET), b"").proof.position == 2
+    with pytest.raises(InvalidSignatureError):
+        provider.read_callback(callback("order_1", "pay_1", secret=b"another"), b"")
+
+
+def test_a_separator_inside_an_id_cannot_share_a_signature() -> None:
+    # The SDK takes both: the signed text is the same.
+    with pytest.raises(InvalidSignatureError):
+        razorpay_without_network().read_callback(callback("order_a", "pay_b|c"), b"")
+    with pytest.raises(InvalidSignatureError):
+        razorpay_without_network().read_callback(callback("order_a|pay_b", "c"), b"")
+
+
+NONSENSE: list[object] = [
+    None,
+    "",
+    "é" * 64,
+    "x" * 64,
+    VECTOR.upper(),
+    VECTOR + "\n",
+    VECTOR[:-1],
+    7,
+    1e999,
+    [],
+    {},
+    True,
+]
+
+
+@pytest.mark.parametrize("value", NONSENSE)
+@pytest.mark.parametrize("field", ["razorpay_order_id", "razorpay_payment_id", "razorpay_signature"])
+def test_nonsense_in_a_callback_is_an_invalid_signature(field: str, value: object) -> None:
+    for fields in ({**callback("order_1", "pay_1"), field: value}, callback("order_1", "pay_1")):
+        if fields.get(field) == value:
+            with pytest.raises(InvalidSignatureError):
+                razorpay_without_network().read_callback(fields, b"")
+
+
+@pytest.mark.parametrize("missing", ["razorpay_order_id", "razorpay_payment_id", "razorpay_signature"])
+def test_a_missing_field_is_an_invalid_signature(missing: str) -> None:
+    fields = callback("order_1", "pay_1")
+    del fields[missing]
+    with pytest.raises(InvalidSignatureError):
+        razorpay_without_network().read_callback(fields, b"")
+
+
+@given(body=st.binary(max_size=400))
+def test_a_genuine_body_of_any_kind_is_a_fact(body: bytes) -> None:
+    said = razorpay_without_network().read_webhook(webhook_headers(body), body)
+    assert (said.meaning, said.body) == (None, body)
+    said = stripe_without_network().read_webhook(stripe_headers(body), body)
+    assert (said.meaning, said.body) == (None, body)
+
+
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(name=st.sampled_from(["id", "order_id", "amount", "currency", "status", "amount_refunded"]), value=values)
+def test_a_genuine_event_with_a_strange_value_is_a_fact(name: str, value: object) -> None:
+    body = razorpay_event("payment.captured", payment=razorpay_payment(**{name: value}))
+    said = razorpay_without_network().read_webhook(webhook_headers(body), body)
+    assert said.amount_minor is None or 0 <= said.amount_minor <= 10**15
+    assert said.provider_order_id in {None, "order_1"} or name == "order_id"
+
+
+def test_the_entity_counts_when_the_events_name_disagrees() -> None:
+    body = razorpay_event("payment.authorized", payment=razorpay_payment(status="captured"))
+    said = razorpay_without_network().read_webhook(webhook_headers(body), body)
+    assert (said.event, said.meaning) == ("payment.authorized", Meaning.CAPTURED)
+
+
+STRIPE_BODY = b'{"id": "evt_1", "type": "payment_intent.succeeded"}'
+
+
+@pytest.mark.parametrize("off_s", [-300, 0, 300])
+def test_stripes_clock_may_be_off_by_five_minutes(off_s: int) -> None:
+    stripe_without_network(NOW + off_s).read_webhook(stripe_headers(STRIPE_BODY), STRIPE_BODY)
+
+
+@pytest.mark.parametrize("off_s", [-301, 301, 86_400, -86_400])
+def test_stripes_clock_off_further_is_refused_in_both_directions(off_s: int) -> None:
+    with pytest.raises(InvalidSignatureError):
+        stripe_without_network(NOW + off_s).read_webhook(stripe_headers(STRIPE_BODY), STRIPE_BODY)
+
+
+def test_any_of_several_signatures_of_stripe_may_fit() -> None:
+    good = hmac_hex(STRIPE_SECRET, str(NOW).encode() + b"." + STRIPE_BODY)
+    header = f"t={NOW},v1={'0' * 64},v0=old,v1={good}"
+    stripe_without_network().read_webhook({"Stripe-Signature": header}, STRIPE_BODY)
+
+
+SIGNED = stripe_headers(STRIPE_BODY)["Stripe-Signature"]
+HEADERS = ["", "t", "t=", f"t={NOW}", "t=x,v1=y", f"t={NOW},v1=", f"t={NOW},t={NOW},{SIGNED.split(',')[1]}",
+           f"t=-{NOW},v1=0", f"t={NOW}.0,{SIGNED.split(',')[1]}", "t=" + "9" * 5000, SIGNED.replace("v1", "v2"),
+           SIGNED.upper(), "é,é=é", "," * 1000]  # fmt: skip
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_nonsense_in_stripes_header_is_an_invalid_signature(header: str) -> None:
+    with pytest.raises(InvalidSignatureError):
+        stripe_without_network().read_webhook({"Stripe-Signature": header}, STRIPE_BODY)
+
+
+def test_nothing_else_makes_a_verified_payment() -> None:
+    with pytest.raises(TypeError):
+        Proof()
+    with pytest.raises(TypeError):
+        VerifiedPayment(
+            proof="trust me",  # type: ignore[arg-type]
+            provider="razorpay", source="callback", event="callback", body=b"",
+        )  # fmt: skip
+    with pytest.raises(InvalidSignatureError):
+        check_hmac((), b"", hmac_hex(b"", b""), how="callback hmac")
