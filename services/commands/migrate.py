@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.console import Console
 
-from services.common.errors import DependencyError
+from services.common.errors import RecordError
 from services.common.settings import Settings
 from services.operations.migrations import migrate as apply_migrations
 
@@ -16,8 +16,8 @@ def migrate() -> None:
     url = Settings.from_environment().required_database_url()
     try:
         applied = asyncio.run(apply_migrations(url))
-    except DependencyError as error:
-        sys.stderr.write(f"PostgreSQL does not answer: {error}\n")
+    except RecordError as error:
+        sys.stderr.write(f"PostgreSQL could not do it now: {error}\n")
         raise typer.Exit(1) from None
     console = Console(highlight=False)
     for name in applied:

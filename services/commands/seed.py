@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from services.common.database import open_database
-from services.common.errors import DependencyError
+from services.common.errors import RecordError
 from services.common.settings import Settings
 from services.sandbox.catalogue import Catalogue, build_catalogue
 from services.sandbox.seeding import seed_catalogue
@@ -28,7 +28,7 @@ def seed(
     catalogue = build_catalogue(courses=courses, trainers=trainers, seed=seed)
     try:
         asyncio.run(_seed(settings, catalogue))
-    except DependencyError as error:
+    except RecordError as error:
         sys.stderr.write(f"the catalogue could not be stored; is PostgreSQL up, and migrated? {error}\n")
         raise typer.Exit(1) from None
     Console(highlight=False).print(

@@ -32,6 +32,8 @@ _TABLE_TIMEOUT = "10s"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('coursepay migrate', 0))"
 _SCHEMA = "public"
 _CALENDAR = "IN"
+# Connection, resources, lock timeout, shutdown, system: another time the same file may pass.
+_SERVERS_FAULT = frozenset({"08", "53", "55", "57", "58"})
 _CHECKSUMS = """
 CREATE TABLE IF NOT EXISTS migration_checksums (
     name text PRIMARY KEY,
@@ -109,8 +111,7 @@ async def _apply(connection: Connection, directory: Path) -> Sequence[str]:
     try:
         await apply(connection, directory, schema_name=_SCHEMA, logger=_quiet_log())
     except BadMigrationError as error:
-        why = error.__cause__ or "a migration begins with one line of comment and its `-- depends:` below"
-        raise ConfigurationError(f"{error}: {why}") from error
+        raise _told(error) from error
     return pending
 
 
@@ -120,6 +121,19 @@ def _files(directory: Path) -> Mapping[str, str]:
     if not files:
         raise ConfigurationError(f"there are no migrations in {directory}")
     return files
+
+
+def _told(error: BadMigrationError) -> Exception:
+    """Whether the file or the server is to blame, which pogo's error wraps alike."""
+    match error.__cause__:
+        case asyncpg.PostgresError() as cause if (cause.sqlstate or "")[:2] not in _SERVERS_FAULT:
+            return ConfigurationError(f"{error}: {cause}")
+        case asyncpg.PostgresError() | asyncpg.InterfaceError() | OSError() as cause:
+            return cause
+        case _:
+            return ConfigurationError(
+                f"{error} A migration begins with one line of comment, its `-- depends:` and `-- migrate: apply`"
+            )
 
 
 def _quiet_log() -> logging.Logger:
