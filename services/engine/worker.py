@@ -51,20 +51,12 @@ log = structlog.get_logger()
 
 
 async def run_worker(
-    settings: Settings,
-    name: str,
-    shape: Shape,
-    stop: asyncio.Event,
-    *,
-    database: Database,
-    metrics: Metrics | None = None,
+    settings: Settings, name: str, shape: Shape, stop: asyncio.Event, *, database: Database, own: Metrics | None = None
 ) -> None:
-    """A whole worker process, until `stop` is set and what is in flight has finished. `name` as in `topics.WORKERS`.
-    `metrics`: of this process, when its handlers measure something of their own.
-    """
+    """A worker process until `stop`. `name` as in `topics.WORKERS`; `own`: metrics that its handlers write to as well."""
     arm(settings)
     topics = Topics.of(settings)
-    metrics = metrics or Metrics(name, topics)
+    metrics = own or Metrics(name, topics)
     codec = await open_codec(settings)
     async with open_producer(settings, f"coursepay-{name}") as producer:
         worker = Worker(settings, name, shape, topics=topics, metrics=metrics, codec=codec, producer=producer,

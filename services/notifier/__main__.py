@@ -31,7 +31,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         shape = Networked(
             dict.fromkeys((PurchaseCreated, TrainerAssigned, AllocationPending, PurchaseAdjusted), notifier.notify)
         )
-        await run_worker(settings, "notifier", shape, stop, database=database, metrics=metrics)
+        await run_worker(settings, "notifier", shape, stop, database=database, own=metrics)
 
 
 def _push(settings: Settings, http: aiohttp.ClientSession, metrics: Metrics) -> Push | None:

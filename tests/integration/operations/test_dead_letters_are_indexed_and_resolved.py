@@ -43,16 +43,13 @@ class Letters:
         self.topics = Topics.of(settings)
         self.owner = owner
 
-    async def bury(self, worker: str, event: Event | bytes, *, key: bytes | None = None, **headers: str | int) -> None:
-        value = event if isinstance(event, bytes) else CODEC.encode_framed(event)
-        known_key = key if isinstance(event, bytes) else event.order_id.encode()
+    async def bury(self, worker: str, event: Event, **headers: str | int) -> None:
+        await self.bury_bytes(worker, event.order_id.encode(), CODEC.encode_framed(event), **headers)
+
+    async def bury_bytes(self, worker: str, key: bytes, value: bytes, **headers: str | int) -> None:
         ours = {"error_kind": "transient", "error_class": "DeadlockDetectedError", "error_fingerprint": "f1"}
-        record = OutgoingRecord(
-            topic=self.topics.dead_letters(worker),
-            key=known_key,
-            value=value,
-            headers=text_headers(**{**ours, "worker": worker, **headers}),
-        )
+        all_headers = text_headers(**{**ours, "worker": worker, **headers})
+        record = OutgoingRecord(topic=self.topics.dead_letters(worker), key=key, value=value, headers=all_headers)
         await send(self.settings, [record])
 
     async def rows(self) -> list[Row]:
@@ -110,8 +107,8 @@ async def test_looking_again_adds_only_what_is_new(letters: Letters, index: Dead
 
 
 async def test_records_that_are_no_events_of_ours_have_rows_too(letters: Letters, index: DeadLetterIndex) -> None:
-    await letters.bury("purchase-worker", b"nonsense", key=b"ord_9", error_kind="poison")
-    await letters.bury("purchase-worker", b"nonsense", key=b"\xff\x00", error_kind="strange", origin_offset="x")
+    await letters.bury_bytes("purchase-worker", b"ord_9", b"nonsense", error_kind="poison")
+    await letters.bury_bytes("purchase-worker", b"\xff\x00", b"nonsense", error_kind="strange", origin_offset="x")
     await index.update()
     first, second = sorted(await letters.rows(), key=lambda row: row["error_kind"])
     assert (first["order_id"], first["error_kind"], first["event_type"]) == ("ord_9", "poison", None)
