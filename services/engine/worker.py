@@ -53,7 +53,7 @@ log = structlog.get_logger()
 async def run_worker(
     settings: Settings, name: str, shape: Shape, stop: asyncio.Event, *, database: Database, own: Metrics | None = None
 ) -> None:
-    """A worker process until `stop`. `name` as in `topics.WORKERS`; `own`: metrics that its handlers write to as well."""
+    """A worker process until `stop`. `name` as in `topics.WORKERS`; `own`: metrics that its handlers write to, too."""
     arm(settings)
     topics = Topics.of(settings)
     metrics = own or Metrics(name, topics)
