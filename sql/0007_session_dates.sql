@@ -47,7 +47,8 @@ CREATE TYPE weekly_slot AS (
 CREATE FUNCTION weekly_slot_of(bought student_course_purchases) RETURNS weekly_slot
 LANGUAGE sql STABLE AS $$
     SELECT start_date, COALESCE(schedule ->> 'timeSlot', (bought).metadata ->> 'timeSlot')::time,
-           COALESCE((SELECT array_agg(DISTINCT day::integer) FROM jsonb_array_elements_text(schedule -> 'weekdays') AS day),
+           COALESCE((SELECT array_agg(DISTINCT day::integer)
+                       FROM jsonb_array_elements_text(schedule -> 'weekdays') AS day),
                     ARRAY[extract(isodow FROM start_date)::integer]),
            COALESCE(schedule ->> 'timeZone', (bought).metadata ->> 'timeZone'),
            COALESCE((schedule ->> 'durationMinutes')::integer, 60),

@@ -108,6 +108,7 @@ DECLARE
     page offers_page;
     candidate ranked_offer;
     dates record;
+    furthest text;
     by_place boolean := only_trainer IS NULL AND NOT wish.online AND wish.latitude IS NOT NULL;
     rows_max bigint := 256;
     pages integer := 0;
@@ -144,8 +145,8 @@ BEGIN
                 found.trainer_id := candidate.trainer_id;
                 RETURN found;
             END IF;
-            found.failed := CASE WHEN found.failed IS NULL OR found.failed = 'leave' THEN dates.failed
-                                 WHEN dates.failed = 'leave' THEN found.failed ELSE dates.failed END;
+            -- Whoever has no leave then got further.
+            furthest := CASE WHEN dates.failed = 'leave' THEN COALESCE(furthest, 'leave') ELSE dates.failed END;
         END LOOP;
         IF by_place THEN
             -- Nobody within reach: all the offers, to tell which filter it was.
@@ -157,7 +158,7 @@ BEGIN
         pages := pages + 1;
         rows_max := CASE WHEN pages < 4 THEN 256 ELSE 1000000 END;
     END LOOP;
-    found.failed := COALESCE(found.failed, ('{specialty,gender,slot,capacity,radius}'::text[])[
+    found.failed := COALESCE(furthest, ('{specialty,gender,slot,capacity,radius}'::text[])[
                                                array_position(found.left_after, 0)]);
     RETURN found;
 END

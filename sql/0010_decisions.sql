@@ -145,22 +145,20 @@ RETURNS SETOF assignment_decision
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     asked trainer_allocations;
-    decision assignment_decision;
+    bought student_course_purchases;
 BEGIN
     SELECT * INTO asked FROM trainer_allocations WHERE id = approve_allocation.allocation_id;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- It may have been decided, or cancelled and followed by another, before the locks below were ours.
-    PERFORM FROM student_course_purchases WHERE id = asked.purchase_id FOR NO KEY UPDATE;
+    SELECT * INTO bought FROM student_course_purchases WHERE id = asked.purchase_id FOR NO KEY UPDATE;
+    -- It may have been decided, or cancelled and followed by another, before the lock was ours.
     SELECT * INTO asked FROM trainer_allocations WHERE id = approve_allocation.allocation_id;
     IF asked.status <> 'pending' THEN
-        SELECT decision_about('decided', bought, asked) INTO decision
-          FROM student_course_purchases bought WHERE bought.id = asked.purchase_id;
+        RETURN NEXT decision_about('decided', bought, asked);
     ELSE
-        decision := allocate_trainer(asked.purchase_id, trainer_id, decided_by);
+        RETURN NEXT allocate_trainer(bought.id, trainer_id, decided_by);
     END IF;
-    RETURN NEXT decision;
 END
 $$;
 

@@ -54,30 +54,30 @@ BEGIN
 END
 $$;
 
--- Adds up to `wanted` sessions with the same trainer, after the last one and in the same weekly slot, on dates on which
--- trainer and student are free. What does not fit before the expiry stays a shortfall that the reason shows.
-CREATE FUNCTION append_sessions(bought student_course_purchases, live trainer_allocations, wanted integer)
-RETURNS void
+-- Adds up to `wanted` sessions with the same trainer and in the same weekly slot, after the last one and after `after`,
+-- on dates on which trainer and student are free. What does not fit before the expiry is a shortfall that the reason
+-- shows.
+CREATE FUNCTION append_sessions(
+    bought student_course_purchases, live trainer_allocations, wanted integer, after timestamptz
+) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     wish tutoring_wish;
-    one tutoring_wish;
-    last_start timestamptz := (SELECT max(starts_at) FROM tutoring_sessions WHERE allocation_id = live.id);
+    last_start timestamptz := (SELECT max(starts_at) FROM tutoring_sessions
+                                WHERE allocation_id = live.id AND status <> 'cancelled');
     number integer := (SELECT max(sequence_no) FROM tutoring_sessions WHERE allocation_id = live.id);
     added integer := 0;
     session tstzrange;
 BEGIN
     PERFORM FROM trainers WHERE trainer_id = live.trainer_id FOR NO KEY UPDATE;
-    SELECT * INTO wish FROM wishes_of(bought, NULLIF(live.reason ->> 'relaxation', 'weekday'), 1) LIMIT 1;
+    SELECT * INTO wish FROM wishes_of(bought, live.reason ->> 'relaxation', 1) LIMIT 1;
     FOREACH session IN ARRAY session_dates(
-        weekly_slot_of(bought), greatest(last_start, clock_timestamp()), bought.expiry_date, 400,
+        weekly_slot_of(bought), greatest(last_start, after, clock_timestamp()), bought.expiry_date, 400,
         COALESCE((live.reason ->> 'movedMinutes')::integer, 0), COALESCE((live.reason ->> 'movedDays')::integer, 0)
     ) LOOP
         EXIT WHEN added = wanted;
-        one := wish;
-        one.sessions := 1;
-        one.dates := ARRAY[session];
-        CONTINUE WHEN (bookable_dates(one, live.trainer_id)).failed IS NOT NULL;
+        wish.dates := ARRAY[session];
+        CONTINUE WHEN (bookable_dates(wish, live.trainer_id)).failed IS NOT NULL;
         added := added + 1;
         INSERT INTO tutoring_sessions (allocation_id, sequence_no, trainer_id, student_id, course_id, starts_at,
                                        ends_at, travel_minutes)
@@ -133,7 +133,7 @@ BEGIN
     UPDATE tutoring_sessions freed SET status = 'cancelled' WHERE id = session_id;
     live := live_allocation(bought.id);
     IF live.id = session.allocation_id AND sessions_missing(bought) > 0 THEN
-        PERFORM append_sessions(bought, live, sessions_missing(bought));
+        PERFORM append_sessions(bought, live, sessions_missing(bought), session.starts_at);
     ELSE
         PERFORM settle_load(session.allocation_id);
     END IF;

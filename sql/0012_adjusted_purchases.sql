@@ -56,7 +56,7 @@ BEGIN
     IF lacking < 0 THEN
         PERFORM cancel_last_sessions(bought, -lacking);
     ELSIF lacking > 0 AND live.status = 'approved' THEN
-        PERFORM append_sessions(bought, live, lacking);
+        PERFORM append_sessions(bought, live, lacking, clock_timestamp());
     ELSIF lacking > 0 THEN
         RETURN decide(bought, live, NULL, 'auto');
     END IF;
