@@ -8,8 +8,8 @@ plan.py         the frozen list and its digest;  planning.py  a filter resolved 
 targets.py      where a letter goes, and which headers it takes along
 runs.py         replay_runs, one link of a chain each (chain.py);  items.py  replay_items, what became of each record
 lock.py         one run per topic;  recovery.py  what was on its way when a run died
-execution.py    the run: paced, guarded (guards.py), finished in acknowledged steps
-fates.py        what became of the replayed records: done, back in the dead letters, pending
-decisions.py    discarding;  overview.py  depths and histograms;  transfer.py  export and import
-refusals.py     the errors, by exit code
+execution.py    the run: paced, guarded (pace.py, guards.py), in acknowledged steps
+replaying.py    begin, resume and end one;  fates.py  what became of its records: done, back, pending
+discarding.py   a decision instead;  overview.py  depths and histograms;  transfer.py  export and import
+audit.py        all runs, and whether the chain holds;  refusals.py  the errors, by exit code
 """

@@ -1,0 +1,29 @@
+"""Deciding that dead letters need no replay: a status and a line in the audit log each. Nothing is deleted.
+
+Tables: audit_log (written only); standing.py writes dead_letters.
+"""
+
+from services.common.database import Database
+from services.operations.replay.plan import Plan
+from services.operations.replay.standing import settle_letters
+
+_CHUNK_LETTERS = 1_000
+_AUDIT = """
+INSERT INTO audit_log (actor, action, target, reason, before, after)
+SELECT $1, 'dead_letter.discarded', target, $2, NULL, '{"status": "discarded"}'::jsonb FROM unnest($3::text[]) AS target
+"""
+
+
+async def discard(database: Database, plan: Plan, *, actor: str, reason: str) -> int:
+    """How many changed: what is done, or was discarded before, stays as it is. Raises RecordError kinds; what was
+    decided before stays.
+    """
+    places = [(item.partition, item.offset) for item in plan.items if not item.done]
+    changed = 0
+    for start in range(0, len(places), _CHUNK_LETTERS):
+        chunk = places[start : start + _CHUNK_LETTERS]
+        async with database.transaction() as transaction:
+            changed += await settle_letters(transaction, plan.topic, chunk, "discarded")
+            targets = [f"{plan.topic}/{partition}:{offset}" for partition, offset in chunk]
+            await transaction.execute(_AUDIT, actor, reason, targets)
+    return changed
