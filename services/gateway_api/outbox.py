@@ -34,7 +34,8 @@ UPDATE outbox SET published_at = clock_timestamp(), lease_until = NULL, lease_to
  WHERE id = ANY ($1::bigint[]) AND lease_token = $2
 """
 _RELEASE = """
-UPDATE outbox SET lease_until = NULL, lease_token = NULL WHERE id = ANY ($1::bigint[]) AND lease_token = $2
+UPDATE outbox SET lease_until = NULL, lease_token = NULL, due_at = clock_timestamp() + $3::interval
+ WHERE id = ANY ($1::bigint[]) AND lease_token = $2
 """
 _BLOCK = """
 UPDATE outbox
@@ -78,10 +79,10 @@ async def mark_published(database: Database, token: UUID, ids: Sequence[int]) ->
         await connection.execute(_MARK, ids, token)
 
 
-async def release(database: Database, token: UUID, ids: Sequence[int]) -> None:
-    """Kafka was away: nobody's fault, due at once."""
+async def release(database: Database, token: UUID, ids: Sequence[int], *, due_in: timedelta) -> None:
+    """Kafka was away: nobody's fault, and no attempt."""
     async with database.connection() as connection:
-        await connection.execute(_RELEASE, ids, token)
+        await connection.execute(_RELEASE, ids, token, due_in)
 
 
 async def block(database: Database, token: UUID, row_id: int, *, error: str, due_in: timedelta) -> None:

@@ -35,6 +35,8 @@ from services.gateway_api.outbox import Claimed
 log = structlog.get_logger()
 _LEASE = timedelta(seconds=OUTBOX_LEASE_S)
 _KEPT = timedelta(days=OUTBOX_KEPT_DAYS)
+# Rows of a partition without a leader step behind those that can be published.
+_AGAIN = timedelta(seconds=1)
 
 
 async def run_relay(dependencies: Dependencies, producer: Producer, drained: asyncio.Event) -> None:
@@ -121,8 +123,9 @@ class _Relay:
             elif error is not None:
                 waiting.append(row.id)
         if waiting:
+            await outbox.release(self._database, token, waiting, due_in=_AGAIN)
+        if waiting and not published:
             self._breaker.failed()
-            await outbox.release(self._database, token, waiting)
         else:
             self._breaker.succeeded()
 

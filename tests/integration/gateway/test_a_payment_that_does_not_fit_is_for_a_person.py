@@ -7,7 +7,8 @@ from tests.support.gateway import Gateway, place_order
 
 
 async def test_another_amount_or_currency_is_a_review_without_an_event(gateway: Gateway, database_url: str) -> None:
-    for number, wrong in enumerate(({"amount": 1}, {"currency": "USD"})):
+    wrongs: list[dict[str, object]] = [{"amount": 1}, {"currency": "USD"}]
+    for number, wrong in enumerate(wrongs):
         order = await place_order(gateway, key=f"key-{number}")
         payment_id = f"pay_{number}"
         entity = payment_entity(order, payment_id, **wrong)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.events import PaymentAdjusted, PaymentSucceeded
+from services.common.events import Event, PaymentAdjusted, PaymentSucceeded
 from services.common.validation import validate
 from services.gateway_api.payment_changes import Change, Order, Payment, change_of
+from services.gateway_api.payment_tasks import NewTask
 from services.gateway_api.payments import Fact, Meaning, Price, Source, derive_state
 
 PRICE = Price(amount_minor=500_000, currency="INR")
@@ -50,7 +51,7 @@ OPEN, WON = fact(Meaning.DISPUTE_OPEN, entity_id="disp_1"), fact(Meaning.DISPUTE
 def take(facts: Sequence[Fact], before: Payment = UNPAID) -> Change:
     """One fact per commit, duplicates left out, as the database does."""
     known: list[Fact] = []
-    payment, events, tasks = before, [], []
+    payment, events, tasks = before, list[Event](), list[NewTask]()
     for one in facts:
         if one in known:
             continue
