@@ -25,7 +25,9 @@ _DUE = "SELECT * FROM pendings_to_retry($1)"
 log = structlog.get_logger()
 
 
-async def look_after_pendings(database: Database, codec: Codec, stop: asyncio.Event) -> None:
+async def look_after_pendings(
+    database: Database, codec: Codec, stop: asyncio.Event, *, interval_s: float = _RETRY_INTERVAL_S
+) -> None:
     """Until `stop` is set. While PostgreSQL is away, it waits for the next turn."""
     while not stop.is_set():
         try:
@@ -33,7 +35,7 @@ async def look_after_pendings(database: Database, codec: Codec, stop: asyncio.Ev
         except RecordError as error:
             log.warning("pendings_postponed", error=str(error), kind=error.kind)
         try:
-            async with asyncio.timeout(_RETRY_INTERVAL_S):
+            async with asyncio.timeout(interval_s):
                 await stop.wait()
         except TimeoutError:
             continue

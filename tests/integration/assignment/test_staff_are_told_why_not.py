@@ -1,3 +1,4 @@
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -10,7 +11,7 @@ _APPROVE = "SELECT * FROM approve_allocation($1, $2, 'staff-1')"
 
 async def test_a_person_is_refused_what_the_machine_is_refused(world: World) -> None:
     purchase = await world.purchase("order-1", preferredGender="female")
-    refusals = {
+    refusals: dict[str, dict[str, Any]] = {
         "specialty": {"courses": ["course-0002"]},
         "gender": {"gender": "male"},
         "slot": {"weeklySlots": []},

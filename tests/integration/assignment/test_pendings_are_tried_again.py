@@ -1,0 +1,124 @@
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.assignment_worker.pendings import look_after_pendings, retry_pendings
+from services.common.codec import EncodedEvent, load_codec
+from services.common.database import Database, open_database
+from services.common.events import Event, TrainerAssigned, allocation_event_id
+from services.common.settings import Settings
+from tests.support.assignment import World
+from tests.support.eventually import eventually
+
+CODEC = load_codec()
+
+
+@pytest.fixture
+async def database(world: World) -> AsyncIterator[Database]:
+    """With the grants of the assignment worker."""
+    settings = Settings.from_environment(database_url=world.url)
+    async with open_database(settings, role="coursepay_assignment_worker", application="test") as opened:
+        yield opened
+
+
+async def _told(world: World) -> list[Event]:
+    rows = await world.connection.fetch("SELECT * FROM outbox ORDER BY id")
+    events = [
+        CODEC.decode_body(EncodedEvent(type=row["type"], version=row["version"], body=row["payload"])) for row in rows
+    ]
+    assert [event.event_id for event in events] == [row["event_id"] for row in rows]
+    return events
+
+
+async def _age(world: World, by: timedelta) -> None:
+    """As if the last look for a trainer were longer ago."""
+    await world.connection.execute("UPDATE trainer_allocations SET tried_at = tried_at - $1::interval", by)
+
+
+async def test_a_new_trainer_is_found_and_told_through_the_outbox(world: World, database: Database) -> None:
+    pending = await world.buy("order-1")
+    await _age(world, timedelta(minutes=1))
+    assert await retry_pendings(database, CODEC) == 0
+    await world.trainer("trainer-1")
+    assert await retry_pendings(database, CODEC) == 1
+    [event] = await _told(world)
+    assert isinstance(event, TrainerAssigned)
+    assert (event.order_id, event.trainer_id) == ("order-1", "trainer-1")
+    assert event.event_id == allocation_event_id("TrainerAssigned", pending["allocation_id"], 2)
+    assert await retry_pendings(database, CODEC) == 0
+    assert len(await _told(world)) == 1
+
+
+@pytest.mark.parametrize("change", ["cancelled session", "revoked purchase", "more capacity", "end of leave"])
+async def test_a_trainer_who_gets_time_back_is_found(world: World, database: Database, change: str) -> None:
+    await world.trainer("trainer-1", weeklyCapacityMinutes=120)
+    first = await world.purchase("order-1")
+    await world.assign(first)
+    wish: dict[str, Any] = {"weekdays": [2, 4]} if change == "more capacity" else {}
+    waiting = await world.purchase("order-2", student="student-2", **wish)
+    assert (await world.assign(waiting))["status"] == "pending"
+    await _age(world, timedelta(minutes=1))
+    await world.connection.execute("UPDATE trainer_offers SET freed_at = freed_at - interval '1 hour'")
+    due = "SELECT * FROM pendings_to_retry(10)"
+    assert await world.connection.fetchval(due) is None
+    match change:
+        case "cancelled session":
+            session = (await world.sessions(first))[0]["id"]
+            await world.connection.fetchrow("SELECT * FROM cancel_session($1, 'staff-1')", session)
+        case "revoked purchase":
+            await world.adjust(first, status="revoked")
+        case "more capacity":
+            await world.trainer("trainer-1", weeklyCapacityMinutes=240)
+        case "end of leave":
+            await _age(world, timedelta(hours=1))
+    assert await world.connection.fetchval(due) == waiting
+    found = await retry_pendings(database, CODEC)
+    assert found == (1 if change in {"revoked purchase", "more capacity"} else 0)
+
+
+async def test_another_reason_is_told_the_same_one_is_not(world: World, database: Database) -> None:
+    await world.buy("order-1")
+    await world.trainer("trainer-1", gender="male", weeklySlots=[])
+    await _age(world, timedelta(hours=1))
+    assert await retry_pendings(database, CODEC) == 1
+    await _age(world, timedelta(hours=1))
+    assert await retry_pendings(database, CODEC) == 0
+    assert [getattr(event, "reason", None) for event in await _told(world)] == ["slot"]
+
+
+async def test_events_of_one_order_are_numbered_however_many_writers_there_are(
+    world: World, database: Database
+) -> None:
+    await world.buy("order-1")
+    await world.trainer("trainer-1")
+    await _age(world, timedelta(hours=1))
+    await asyncio.gather(*(retry_pendings(database, CODEC) for _ in range(6)))
+    rows = await world.connection.fetch("SELECT order_id, order_seq FROM outbox")
+    assert [tuple(row) for row in rows] == [("order-1", 1)]
+
+
+async def test_the_loop_survives_a_failure_and_ends_when_told(world: World, database: Database) -> None:
+    await world.buy("order-1")
+    await world.trainer("trainer-1")
+    stop = asyncio.Event()
+    await world.connection.execute("ALTER TABLE outbox ADD CONSTRAINT broken CHECK (false) NOT VALID")
+    loop = asyncio.create_task(look_after_pendings(database, CODEC, stop, interval_s=0.05))
+
+    async def tried() -> bool:
+        backends = "SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+        return bool(await world.connection.fetchval(backends))
+
+    async def approved() -> bool:
+        query = "SELECT EXISTS (SELECT FROM trainer_allocations WHERE status = 'approved')"
+        return bool(await world.connection.fetchval(query))
+
+    await eventually(tried)
+    assert not await approved()
+    await world.connection.execute("ALTER TABLE outbox DROP CONSTRAINT broken")
+    await eventually(approved)
+    stop.set()
+    await loop
+    assert len(await _told(world)) == 1
