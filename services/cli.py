@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from services.commands import dlq, migrate, run, sandbox, schemas, seed, settings, token, topics
+from services.commands import demo, dlq, migrate, run, sandbox, schemas, seed, settings, stack, token, topics, up
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_USAGE
 
@@ -15,6 +15,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(demo.demo)
+app.command()(up.up)
+app.add_typer(stack.app, name="stack")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(schemas.app, name="schemas")

@@ -53,7 +53,7 @@ def demo(
 
 def _run(settings: Settings, plan: Plan, directory: Path, console: Console) -> Shown:
     console.print("[bold]coursepay demo[/bold]  starting Kafka and PostgreSQL (the first time also fetches them)")
-    with temporary_stack(settings, directory / "stack") as stack:
+    with temporary_stack(settings, directory / "stack", note=console.print) as stack:
         own = Settings.from_environment(
             kafka_bootstrap_servers=stack.kafka_bootstrap_servers,
             database_url=stack.database_url,

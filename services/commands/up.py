@@ -19,11 +19,12 @@ from services.common.topic_admin import apply_topics
 from services.operations.migrations import migrate
 from services.processes.catalogue import metrics_ports
 from services.sandbox.catalogue import TIME_ZONE, build_catalogue
-from services.sandbox.demo.children import ChildFailedError, is_free
+from services.sandbox.demo.children import ChildFailedError
 from services.sandbox.demo.database import open_as_owner
 from services.sandbox.demo.guide import curl_lines, urls
 from services.sandbox.demo.plan import COURSES, TRAINERS
 from services.sandbox.demo.system import Ports, System, open_system
+from services.sandbox.ports import is_free
 from services.sandbox.seeding import is_seeded, seed_catalogue
 from services.sandbox.stack import temporary_stack
 
@@ -36,7 +37,7 @@ def up() -> None:
     console = Console(highlight=False)
     ports = _ports(settings)
     console.print("[bold]coursepay up[/bold]  starting Kafka and PostgreSQL (the first time also fetches them)")
-    with temporary_stack(settings, settings.state_directory) as stack:
+    with temporary_stack(settings, settings.state_directory, keep_data=True, note=console.print) as stack:
         own = Settings.from_environment(
             kafka_bootstrap_servers=stack.kafka_bootstrap_servers, database_url=stack.database_url
         )

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
 
     environment: Environment = Field(Environment.DEVELOPMENT, description="development or production")
     state_directory: Path = Field(Path(".coursepay"), description="development key pair and the local stack's data")
+    cache_directory: Path | None = Field(None, description="fetched servers; ~/.cache/coursepay, /var/cache as root")
     stack: Literal["docker", "process"] | None = Field(None, description="forces one kind of local stack")
 
     kafka_bootstrap_servers: str | None = Field(None, description="host:port,... ; empty: the local stack's")

@@ -9,7 +9,8 @@ from pathlib import Path
 from services.common.settings import PREFIX, Settings
 from services.processes.catalogue import SERVICES, WITH_METRICS_PORT
 from services.sandbox.accounts import sandbox_accounts, sandbox_environment
-from services.sandbox.demo.children import Child, free_ports
+from services.sandbox.demo.children import Child
+from services.sandbox.ports import free_ports
 
 _SANDBOX = "sandbox"
 

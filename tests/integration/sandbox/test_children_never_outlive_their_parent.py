@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.sandbox.demo.children import Child, ChildFailedError, free_ports
+from services.sandbox.demo.children import Child, ChildFailedError
+from services.sandbox.ports import free_ports
 from tests.support.eventually import eventually
 
 PARENT = """

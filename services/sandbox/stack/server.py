@@ -1,0 +1,79 @@
+"""What a server of a stack can be told, and what a stack is."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+KAFKA, POSTGRESQL = "kafka", "postgresql"
+_ROOT_DATA = Path("/var/tmp")  # noqa: S108 - a directory of ours below it, which its owner alone may enter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remains:
+    """How anybody can find a server again, also after its owner died.
+
+    `handle`: a process id, or a container's. `marker` stands on the process's command line, so that a process that got
+    the id later is left alone.
+    """
+
+    name: str
+    kind: Literal["process", "container"]
+    handle: str
+    marker: str
+
+
+def data_outside(directory: Path) -> Path:
+    """Where an unprivileged user keeps what belongs to a directory that it may not be able to enter."""
+    return _ROOT_DATA / f"coursepay-{hashlib.sha256(str(directory).encode()).hexdigest()[:16]}"
+
+
+class Server(Protocol):
+    """Blocking; each call ends within a minute. `stop` and `start` keep port and data.
+
+    Raises ConfigurationError when the server does not come up, with the end of its log.
+    """
+
+    name: str
+
+    @property
+    def address(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def pause(self) -> None:
+        """Connections stay open and nothing answers, as on a machine that hangs."""
+        ...
+
+    def resume(self) -> None: ...
+
+    def remains(self) -> Remains | None:
+        """None when there is nothing to end: it does not run, or belongs to somebody else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """`kafka` and `postgres` can be stopped and started again by tests."""
+
+    kafka: Server
+    postgres: Server
+
+    @property
+    def kafka_bootstrap_servers(self) -> str:
+        return self.kafka.address
+
+    @property
+    def database_url(self) -> str:
+        """A superuser's."""
+        return self.postgres.address
+
+
+def environment_of(kafka_bootstrap_servers: str, database_url: str) -> dict[str, str]:
+    """The variables that point a service to these servers."""
+    return {
+        "COURSEPAY_KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap_servers,
+        "COURSEPAY_DATABASE_URL": database_url,
+    }
