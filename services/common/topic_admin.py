@@ -1,6 +1,7 @@
 """The manifest against a real cluster: create what is missing, name what differs."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from services.common.settings import Settings
 from services.common.topics import Topics, TopicSpec
 
 _CALL_S = 20.0
+_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,17 @@ class TopicDifference:
 async def apply_topics(settings: Settings) -> list[str]:
     """Creates the topics of the manifest that are missing; returns their names. Existing ones are left as they are:
     `check_topics` names their differences. Raises DependencyError when the cluster does not answer.
+
+    Returns once the cluster shows them all: a worker that subscribes to a pattern before that finds a new tier only
+    when it next refreshes its metadata, half a minute later.
     """
-    return await asyncio.to_thread(_apply, settings)
+    created = await asyncio.to_thread(_apply, settings)
+    deadline = time.monotonic() + _CALL_S
+    while created and not await asyncio.to_thread(_shows, settings, created):
+        if time.monotonic() > deadline:
+            raise DependencyError("Kafka does not show the topics that it created", dependency="kafka")
+        await asyncio.sleep(_LOOK_S)
+    return created
 
 
 async def check_topics(settings: Settings) -> list[TopicDifference]:
@@ -74,6 +85,10 @@ def _apply(settings: Settings) -> list[str]:
             if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise DependencyError(f"creating {name}: {error.args[0].str()}", dependency="kafka") from error
     return sorted(created)
+
+
+def _shows(settings: Settings, names: list[str]) -> bool:
+    return set(names) <= set(_existing(AdminClient(client_config(settings, "coursepay-topics"))))
 
 
 def _delete(settings: Settings) -> None:

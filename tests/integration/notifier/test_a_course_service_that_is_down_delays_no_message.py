@@ -6,7 +6,7 @@ import pytest
 
 from services.common.database import Database
 from services.engine.outcomes import Done
-from services.sandbox.demo.children import free_ports
+from services.sandbox.ports import free_ports
 from tests.support.events import purchase_created
 from tests.support.notifying import open_desk
 from tests.support.outside import OutsideStub

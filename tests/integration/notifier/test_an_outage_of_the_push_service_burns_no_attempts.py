@@ -5,7 +5,7 @@ import aiohttp
 from services.common.database import Database
 from services.common.settings import Settings
 from services.notifier.__main__ import serve
-from services.sandbox.demo.children import free_ports
+from services.sandbox.ports import free_ports
 from tests.support.events import purchase_created
 from tests.support.eventually import eventually
 from tests.support.outside import outside_stub
