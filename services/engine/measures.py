@@ -40,6 +40,10 @@ class Measures:
         self._worker = worker
         self._stage = STAGE_OF_WORKER[worker]
         self._ladder = ladder
+        # Looking labels up costs as much as observing.
+        self._end_to_end = {
+            retried: metrics.end_to_end.labels(self._stage, str(retried).lower()) for retried in (True, False)
+        }
         self._traced = has_otlp_endpoint()
         self._routine_second = 0
         self._routine_lines = 0
@@ -60,8 +64,7 @@ class Measures:
             result = self._result(delivery, outcome)
             results[result] += 1
             if isinstance(outcome, Done) and outcome.since is not None:
-                retried = "true" if delivery.retries else "false"
-                metrics.end_to_end.labels(self._stage, retried).observe((now - outcome.since).total_seconds())
+                self._end_to_end[delivery.retries > 0].observe((now - outcome.since).total_seconds())
             if result not in {"ok", "duplicate"} or self._has_room_for_a_line():
                 self._write_line(delivery, outcome, result, seconds)
             if self._traced:

@@ -1,64 +1,65 @@
 """A record that keeps failing is retried after each delay, never early, and ends among the dead letters."""
 
-import pytest
-
 from services.common.errors import TransientError
 from services.common.settings import Settings
-from tests.support.engine import (
-    Notebook,
-    dead_letters,
-    handled,
-    lag,
-    make_table,
-    on_tier,
-    put,
-    record_of,
-    running_worker,
-)
-from tests.support.eventually import eventually
+from services.engine.records import Record
+from tests.support.engine import Notebook, dead_letters, handled, is_idle, on_tier, put, record_of, running_worker
 from tests.support.events import payment_succeeded
+from tests.support.eventually import eventually
 
-DELAYS_MS = {"2s": 2_000, "4s": 4_000, "8s": 8_000}
 TRACE = b"00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+# Of a machine that does other things too; the bar itself is measured by bench/.
+LATENESS_MS_MAX = 400
 
 
-@pytest.mark.timeout(90)
-async def test_a_failing_record_is_retried_after_each_delay_and_then_dead(settings: Settings) -> None:
-    await make_table(settings.required_database_url())
+async def test_a_failing_record_is_retried_after_each_delay_and_then_dead(ladder: Settings) -> None:
     notebook = Notebook(failing={"ord_bad": TransientError("not now", cause_class="Example")})
-    good = [record_of(settings, payment_succeeded(f"ord_{number}")) for number in range(40)]
-    bad = record_of(settings, payment_succeeded("ord_bad"), headers=(("traceparent", TRACE), ("theirs", b"\xff")))
-    await put(settings, *good[:20], bad, *good[20:])
+    good = [record_of(ladder, payment_succeeded(f"ord_{number}")) for number in range(40)]
+    bad = record_of(ladder, payment_succeeded("ord_bad"), headers=(("traceparent", TRACE), ("theirs", b"\xff")))
+    await put(ladder, *good[:20], bad, *good[20:])
 
-    async with running_worker(settings, notebook.shape):
-        letter = (await eventually(lambda: dead_letters(settings), within_s=40))[0]
-        assert await eventually(lambda: _is_zero(settings))
+    async with running_worker(ladder, notebook.shape):
+        letter = (await eventually(lambda: dead_letters(ladder), every_s=0.5))[0]
+        await eventually(lambda: is_idle(ladder), every_s=0.5)
 
-    assert (letter.key, letter.value) == (bad.key, bad.value)
-    assert letter.header("retry-attempt") == "3"
-    assert letter.header("error-class") == "Example"
-    assert letter.header("error-kind") == "transient"
-    assert letter.header("traceparent") == TRACE.decode()
-    assert dict(letter.headers)["theirs"] == b"\xff"
-    assert letter.header("retry-due-ms") is None
-    failed_ms = int(letter.header("first-failed-ms") or 0)
-    for attempt, (tier, delay_ms) in enumerate(DELAYS_MS.items(), start=1):
-        (hop,) = await on_tier(settings, tier)
-        assert hop.value == bad.value
-        assert hop.header("retry-attempt") == str(attempt)
+    hops = [hop for tier in ladder.retry_delays_s for hop in await on_tier(ladder, tier)]
+    assert [hop.header("retry-attempt") for hop in (*hops, letter)] == ["1", "2", "3", "3"]
+    for hop, next_hop, delay_s in zip(hops, (*hops[1:], letter), ladder.retry_delays_s.values(), strict=True):
+        due_ms = _number(hop, "retry-due-ms")
+        assert delay_s * 1000 <= due_ms - _number(hop, "last-failed-ms") <= delay_s * 1100 + 1
+        assert due_ms <= _number(next_hop, "last-failed-ms") <= due_ms + LATENESS_MS_MAX
         assert hop.header("origin-topic") == bad.topic
-        due_ms = int(hop.header("retry-due-ms") or 0)
-        assert failed_ms + delay_ms <= due_ms <= failed_ms + 1.1 * delay_ms + 200
-        failed_ms = due_ms
-        later = [int(hop.header("last-failed-ms") or 0) for hop in (*await _hops(settings), letter)]
-        assert any(due_ms <= at < due_ms + 500 for at in later)
-    committed = await handled(settings.required_database_url())
-    assert committed == {f"ord_{number}": 1 for number in range(40)}
+    assert {(hop.key, hop.value) for hop in (*hops, letter)} == {(bad.key, bad.value)}
+    assert {hop.header("traceparent") for hop in (*hops, letter)} == {TRACE.decode()}
+    assert dict(letter.headers)["theirs"] == b"\xff"
+    assert (letter.header("error-kind"), letter.header("error-class")) == ("transient", "Example")
+    assert letter.header("retry-due-ms") is None
+    assert await handled(ladder.required_database_url()) == {f"ord_{number}": 1 for number in range(40)}
 
 
-async def _hops(settings: Settings) -> list:
-    return [hop for tier in DELAYS_MS for hop in await on_tier(settings, tier)]
+async def test_a_record_that_works_on_its_second_retry_is_handled_once_and_is_no_dead_letter(ladder: Settings) -> None:
+    notebook = Notebook(failing={"ord_1": TransientError("not now")}, failures={"ord_1": 2})
+    await put(ladder, record_of(ladder, payment_succeeded("ord_1")))
+
+    async with running_worker(ladder, notebook.shape):
+        await eventually(lambda: notebook.tries("ord_1") == 3)
+        await eventually(lambda: is_idle(ladder), every_s=0.5)
+
+    assert await handled(ladder.required_database_url()) == {"ord_1": 1}
+    assert await dead_letters(ladder) == []
+    assert await on_tier(ladder, "800ms") == []
 
 
-async def _is_zero(settings: Settings) -> bool:
-    return await lag(settings) == 0
+async def test_what_a_handler_did_not_expect_is_retried_too(ladder: Settings) -> None:
+    notebook = Notebook(failing={"ord_1": KeyError("a mistake")})
+    await put(ladder, record_of(ladder, payment_succeeded("ord_1")))
+
+    async with running_worker(ladder, notebook.shape):
+        letter = (await eventually(lambda: dead_letters(ladder), every_s=0.5))[0]
+
+    assert (letter.header("error-kind"), letter.header("error-class")) == ("transient", "KeyError")
+    assert "in handle" in (letter.header("error-stack") or "")
+
+
+def _number(record: Record, name: str) -> int:
+    return int(record.header(name) or -1)

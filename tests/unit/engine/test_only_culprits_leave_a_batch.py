@@ -1,0 +1,57 @@
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.errors import DependencyError, PermanentError, RecordError, TransientError
+from services.engine.batches import bisect
+from services.engine.outcomes import Dead, Done, Outcome, Retry
+
+
+class Table:
+    """Commits all of a batch or nothing, as a transaction does."""
+
+    def __init__(self, culprits: dict[int, RecordError]) -> None:
+        self.culprits = culprits
+        self.committed: list[int] = []
+        self.transactions = 0
+
+    async def attempt(self, items: Sequence[int]) -> Sequence[Outcome]:
+        self.transactions += 1
+        for item in items:
+            if item in self.culprits:
+                raise self.culprits[item]
+        self.committed += items
+        return [Done() for _ in items]
+
+
+@given(st.integers(1, 200).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), max_size=20))))
+async def test_everybody_else_is_committed_exactly_once(case: tuple[int, set[int]]) -> None:
+    size, culprits = case
+    table = Table({item: TransientError("no") if item % 2 else PermanentError("never") for item in culprits})
+    outcomes = await bisect(range(size), table.attempt)
+    assert sorted(table.committed) == sorted(set(range(size)) - culprits)
+    for item, outcome in enumerate(outcomes):
+        if item not in culprits:
+            assert outcome == Done()
+        else:
+            assert isinstance(outcome, Retry if item % 2 else Dead)
+            assert isinstance(outcome, Retry | Dead)
+            assert outcome.error is table.culprits[item]
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n - 1))))
+async def test_one_culprit_costs_two_more_transactions_per_halving(case: tuple[int, int]) -> None:
+    size, culprit = case
+    table = Table({culprit: TransientError("no")})
+    await bisect(range(size), table.attempt)
+    assert table.transactions <= 1 + 2 * math.ceil(math.log2(size))
+
+
+async def test_a_dependency_that_is_away_is_nobodys_fault() -> None:
+    table = Table({7: DependencyError("away", dependency="postgresql")})
+    with pytest.raises(DependencyError):
+        await bisect(range(100), table.attempt)
+    assert table.transactions == 1
