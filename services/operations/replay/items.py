@@ -46,7 +46,8 @@ SELECT item.run_id, item.kafka_partition, item.kafka_offset, item.target, item.d
        letter.origin_topic, letter.origin_partition, letter.origin_offset
   FROM replay_items item
   JOIN replay_runs run ON run.id = item.run_id
-  LEFT JOIN dead_letters letter USING (topic, kafka_partition, kafka_offset)
+  LEFT JOIN dead_letters letter ON (letter.topic, letter.kafka_partition, letter.kafka_offset)
+                                 = (item.topic, item.kafka_partition, item.kafka_offset)
  WHERE item.topic = $1 AND item.result = 'sending'
 """
 _COUNTS = "SELECT result, count(*) AS count FROM replay_items WHERE run_id = $1 GROUP BY result"
