@@ -1,13 +1,18 @@
 """Stopped (connections refused) and paused (connections that say nothing): both are one quick answer, never a hang."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
+
 from services.gateway_api.roles import Role
+from services.sandbox.razorpay.events import sign
 from services.sandbox.stack import Stack
+from tests.support.checkout import CONFIRM, Json, signed_callback
 from tests.support.eventually import eventually
-from tests.support.gateway import STUDENT, Gateway, add_course, order_body, running_gateway
+from tests.support.gateway import STUDENT, Gateway, add_course, order_body, place_order, running_gateway
 
 WITHIN_S = 2.0
 
@@ -26,27 +31,34 @@ async def _goes_away_and_comes_back(
     await add_course(database_url)
     async with running_gateway(database_url, state_directory) as gateway:
         # Warm connections are the harder case: they look alive.
-        assert await _statuses(gateway) == {200, 201}
+        paid = await place_order(gateway, key="paid")
+        callback = signed_callback(gateway, paid["providerOrderId"], "pay_1")
+        assert await _statuses(gateway, callback) == {200, 201}
         away()
         try:
-            assert await _statuses(gateway) == {503}
+            assert await _statuses(gateway, callback) == {503}
             assert (await gateway.call("GET", "/health/live"))[0] == 200
             assert (await gateway.call("GET", "/health/ready"))[0] == 503
         finally:
             back()
 
         async def is_well() -> bool:
-            return await _statuses(gateway) <= {200, 201}
+            return await _statuses(gateway, callback) <= {200, 201}
 
         await eventually(is_well)
 
 
-async def _statuses(gateway: Gateway) -> set[int]:
+async def _statuses(gateway: Gateway, callback: Json) -> set[int]:
     student = gateway.headers(Role.STUDENT)
     purchases = await _timed(gateway, "GET", f"/api/v1/students/{STUDENT}/purchases", headers=student)
     keyed = {**student, "Idempotency-Key": str(time.monotonic_ns())}
     order = await _timed(gateway, "POST", "/api/v1/orders", headers=keyed, json=order_body())
-    return {purchases, order}
+    # As many as a shop has at once: nobody waits behind the others' deadlines.
+    confirmations = await asyncio.gather(*(_timed(gateway, "POST", CONFIRM, json=callback) for _ in range(20)))
+    body = orjson.dumps({"event": "ping", "at": time.monotonic_ns()})
+    signed = {"X-Razorpay-Signature": sign(gateway.accounts.razorpay.webhook_secret, body)}
+    webhook = await _timed(gateway, "POST", "/api/v1/webhooks/razorpay", data=body, headers=signed)
+    return {purchases, order, webhook, *confirmations}
 
 
 async def _timed(gateway: Gateway, method: str, path: str, **options: object) -> int:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -161,7 +162,7 @@ async def test_a_lease_that_ended_marks_nothing(connected: Gateway, database_url
     await write(connected, adjustment("ord_1", 1))
     database = connected.dependencies.database
     async with owner_connection(database_url) as connection:
-        mine, theirs = [await connection.fetchval("SELECT gen_random_uuid()") for _ in range(2)]
+        mine, theirs = uuid4(), uuid4()
         [row] = await outbox.claim(database, mine, lease=timedelta(seconds=0), rows_max=10)
         await eventually(lambda: _claim_again(connected, theirs))
         await outbox.mark_published(database, mine, [row.id])
@@ -170,9 +171,9 @@ async def test_a_lease_that_ended_marks_nothing(connected: Gateway, database_url
         assert await connection.fetchval("SELECT published_at FROM outbox") is not None
 
 
-async def _claim_again(gateway: Gateway, token: object) -> bool:
+async def _claim_again(gateway: Gateway, token: UUID) -> bool:
     lease = timedelta(seconds=30)
-    return bool(await outbox.claim(gateway.dependencies.database, token, lease=lease, rows_max=10))  # type: ignore[arg-type]
+    return bool(await outbox.claim(gateway.dependencies.database, token, lease=lease, rows_max=10))
 
 
 async def test_what_was_published_goes_after_a_week_and_nothing_else_does(

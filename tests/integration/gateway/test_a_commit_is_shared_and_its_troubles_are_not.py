@@ -1,0 +1,75 @@
+"""Concurrent confirmations share commits; what goes wrong with one of them stays with that one."""
+
+import asyncio
+import time
+
+from structlog.testing import capture_logs
+
+from services.gateway_api.payments import Meaning
+from services.gateway_api.recording import open_recorder
+from tests.support.books import fact_rows, outbox_events, payment_row
+from tests.support.checkout import CONFIRM, confirm, signed_callback
+from tests.support.gateway import Gateway, owner_connection, place_order
+
+
+async def test_twenty_at_once_need_few_commits(gateway: Gateway, database_url: str) -> None:
+    orders = [await place_order(gateway, key=f"key-{number}") for number in range(20)]
+    callbacks = [signed_callback(gateway, order["providerOrderId"], f"pay_{n}") for n, order in enumerate(orders)]
+    await asyncio.gather(*(confirm(gateway, fields) for fields in callbacks))
+    async with owner_connection(database_url) as connection:
+        commits = await connection.fetchval("SELECT count(DISTINCT xmin::text) FROM payment_facts")
+        assert await connection.fetchval("SELECT count(*) FROM payment_facts") == 20
+    assert commits < 20
+
+
+async def test_a_payment_that_someone_holds_delays_nobody_else(gateway: Gateway, database_url: str) -> None:
+    held, free = await place_order(gateway, key="key-1"), await place_order(gateway, key="key-2")
+    fields = signed_callback(gateway, held["providerOrderId"], "pay_1")
+    async with owner_connection(database_url) as connection:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM payments WHERE order_id = $1 FOR UPDATE", held["orderId"])
+            started = time.monotonic()
+            waiting = asyncio.create_task(gateway.http.post(gateway.url + CONFIRM, json=fields))
+            for number in range(3):
+                payment_id = f"pay_other{number}" if number else "pay_2"
+                status, _ = await confirm(gateway, signed_callback(gateway, free["providerOrderId"], payment_id))
+                assert status == (409 if number else 200)
+            assert time.monotonic() - started < 0.8
+            async with await waiting as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+            assert time.monotonic() - started < 2
+        assert (await confirm(gateway, fields))[0] == 200
+
+
+async def test_an_order_that_makes_no_event_fails_alone(gateway: Gateway, database_url: str) -> None:
+    orders = [await place_order(gateway, key=f"key-{number}") for number in range(8)]
+    async with owner_connection(database_url) as connection:
+        await connection.execute("UPDATE orders SET schedule = '{}' WHERE order_id = $1", orders[3]["orderId"])
+    callbacks = [signed_callback(gateway, order["providerOrderId"], f"pay_{n}") for n, order in enumerate(orders)]
+    # Captured, because structlog's own traceback for people holds the loop for seconds.
+    with capture_logs():
+        answers = await asyncio.gather(*(confirm(gateway, fields) for fields in callbacks))
+    assert [status for status, _ in answers] == [200, 200, 200, 500, 200, 200, 200, 200]
+    assert len(await outbox_events(database_url)) == 7
+    assert (await payment_row(database_url, orders[3]["orderId"]))["status"] == "created"
+
+
+async def test_a_caller_who_hangs_up_takes_nobody_along(gateway: Gateway, database_url: str) -> None:
+    recorder = open_recorder(gateway.dependencies)
+    provider = gateway.dependencies.providers["razorpay"]
+    orders = [await place_order(gateway, key=f"key-{number}") for number in range(6)]
+    facts = [
+        provider.read_callback(signed_callback(gateway, order["providerOrderId"], f"pay_{n}"), b"%d" % n)
+        for n, order in enumerate(orders)
+    ]
+    waiting = [asyncio.create_task(recorder.record(fact)) for fact in facts if not isinstance(fact, str)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    waiting[4].cancel()
+    recorded = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [isinstance(one, asyncio.CancelledError) for one in recorded] == [True, False, False, False, True, False]
+    # Whether theirs was written or not, asking again is right.
+    again = await asyncio.gather(*(recorder.record(fact) for fact in facts if not isinstance(fact, str)))
+    assert all(one.accepted is not None for one in again)
+    assert len(await outbox_events(database_url)) == 6
+    assert {fact["status"] for fact in await fact_rows(database_url)} == {Meaning.SIGNED}
