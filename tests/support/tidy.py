@@ -44,6 +44,9 @@ class Module:
     def at(self, node: ast.AST) -> str:
         return f"{self.name}.py:{getattr(node, 'lineno', 1)}"
 
+    def line(self, node: ast.AST) -> str:
+        return self.text.splitlines()[getattr(node, "lineno", 1) - 1]
+
 
 @lru_cache(maxsize=1)
 def files() -> tuple[Path, ...]:
