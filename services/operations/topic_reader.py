@@ -4,7 +4,6 @@ group, so that no live consumer notices. Also how far the groups have committed,
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -13,14 +12,12 @@ from services.common.errors import DependencyError
 from services.common.kafka_config import client_config
 from services.common.settings import Settings
 from services.engine.records import Record
+from services.operations.topic_client import CALL_S, Ends, consumer_for, ends_of, partitions_of, translated
 
-_CALL_S = 10.0
 _FETCH_S = 0.2
 _FETCH_RECORDS = 2_000
 _NEW_S = 20.0
 RECORDS_MAX = 5_000_000
-# (topic, partition) -> (first offset, the offset after the last)
-Ends = Mapping[tuple[str, int], tuple[int, int]]
 
 
 async def read_topics(
@@ -50,10 +47,10 @@ async def stream_records(
     librdkafka fetches ahead is bounded.
     Raises DependencyError when Kafka sends nothing for `idle_s` before the end of a range.
     """
-    consumer = _consumer(settings, "coursepay-topic-reader")
+    consumer = consumer_for(settings, "coursepay-topic-reader")
     batches = _read_to(consumer, ranges, idle_s)
     try:
-        with _translated():
+        with translated():
             while (batch := await asyncio.to_thread(next, batches, None)) is not None:
                 if batch:
                     yield batch
@@ -63,7 +60,7 @@ async def stream_records(
 
 async def read_ends(settings: Settings, topics: Sequence[str]) -> Ends:
     """Of every partition of the topics that exist. Raises DependencyError when Kafka does not answer."""
-    return await asyncio.to_thread(_with_consumer, settings, lambda consumer: _ends(consumer, topics))
+    return await asyncio.to_thread(_with_consumer, settings, lambda consumer: ends_of(consumer, topics))
 
 
 async def offsets_since(settings: Settings, topics: Sequence[str], timestamp_ms: int) -> Ends:
@@ -82,10 +79,10 @@ async def read_lag(settings: Settings, group: str, topics: Sequence[str]) -> int
 
 
 def _read(settings: Settings, topics: Sequence[str], within_s: float, records_max: int) -> list[Record]:
-    consumer = _consumer(settings, "coursepay-topic-reader")
+    consumer = consumer_for(settings, "coursepay-topic-reader")
     try:
-        with _translated():
-            ends = _ends(consumer, topics)
+        with translated():
+            ends = ends_of(consumer, topics)
             total = sum(high - low for low, high in ends.values())
             if total > records_max:
                 raise ValueError(f"{total} records are more than {records_max}")
@@ -97,11 +94,11 @@ def _read(settings: Settings, topics: Sequence[str], within_s: float, records_ma
 def _read_after(
     settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], records_max: int
 ) -> list[Record]:
-    consumer = _consumer(settings, "coursepay-topic-reader")
+    consumer = consumer_for(settings, "coursepay-topic-reader")
     try:
-        with _translated():
+        with translated():
             wanted = {}
-            for place, (low, high) in _ends(consumer, topics).items():
+            for place, (low, high) in ends_of(consumer, topics).items():
                 start = max(low, after.get(place, -1) + 1)
                 if start < high:
                     wanted[place] = (start, min(high, start + records_max))
@@ -135,9 +132,9 @@ def _read_to(consumer: Consumer, ends: Ends, idle_s: float) -> Iterator[list[Rec
 
 
 def _since(consumer: Consumer, topics: Sequence[str], timestamp_ms: int) -> Ends:
-    ends = _ends(consumer, topics)
+    ends = ends_of(consumer, topics)
     wanted = [TopicPartition(*partition, timestamp_ms) for partition in ends]
-    found = consumer.offsets_for_times(wanted, timeout=_CALL_S) if wanted else []
+    found = consumer.offsets_for_times(wanted, timeout=CALL_S) if wanted else []
     starts = {(at.topic, at.partition): at.offset for at in found}
     # A negative offset says that nothing is that new.
     return {
@@ -148,15 +145,15 @@ def _since(consumer: Consumer, topics: Sequence[str], timestamp_ms: int) -> Ends
 
 def _has_members(settings: Settings, group: str) -> bool:
     client = AdminClient(client_config(settings, "coursepay-topic-reader"))
-    with _translated():
-        described = client.describe_consumer_groups([group], request_timeout=_CALL_S)[group].result()
+    with translated():
+        described = client.describe_consumer_groups([group], request_timeout=CALL_S)[group].result()
     return bool(described.members)
 
 
 def _with_consumer(settings: Settings, question: Callable[[Consumer], Ends]) -> Ends:
-    consumer = _consumer(settings, "coursepay-topic-reader")
+    consumer = consumer_for(settings, "coursepay-topic-reader")
     try:
-        with _translated():
+        with translated():
             return question(consumer)
     finally:
         consumer.close()
@@ -164,13 +161,13 @@ def _with_consumer(settings: Settings, question: Callable[[Consumer], Ends]) -> 
 
 def _lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
     # A fresh client each time: an old one may get no offsets after a broker restart.
-    consumer = _consumer(settings, group)
+    consumer = consumer_for(settings, group)
     try:
-        with _translated():
+        with translated():
             # Committed first: an end read earlier would make the lag negative.
-            partitions = [TopicPartition(topic, partition) for topic, partition in _partitions(consumer, topics)]
-            committed = consumer.committed(partitions, timeout=_CALL_S) if partitions else []
-            ends = _ends(consumer, topics)
+            partitions = [TopicPartition(topic, partition) for topic, partition in partitions_of(consumer, topics)]
+            committed = consumer.committed(partitions, timeout=CALL_S) if partitions else []
+            ends = ends_of(consumer, topics)
             return sum(_behind(ends, position) for position in committed)
     finally:
         consumer.close()
@@ -179,39 +176,6 @@ def _lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
 def _behind(ends: Ends, position: TopicPartition) -> int:
     low, high = ends[position.topic, position.partition]
     return max(0, high - max(position.offset, low))
-
-
-def _consumer(settings: Settings, group: str) -> Consumer:
-    return Consumer(
-        {
-            **client_config(settings, "coursepay-topic-reader"),
-            # Never joined, never committed: librdkafka only wants a name, and `committed` asks for this one.
-            "group.id": group,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "allow.auto.create.topics": False,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            # Per partition, fetched ahead of a slow reader: bounded memory.
-            "queued.max.messages.kbytes": 4_096,
-        }
-    )
-
-
-def _partitions(consumer: Consumer, topics: Sequence[str]) -> list[tuple[str, int]]:
-    known = consumer.list_topics(timeout=_CALL_S).topics
-    return [(topic, partition) for topic in topics if topic in known for partition in known[topic].partitions]
-
-
-def _ends(consumer: Consumer, topics: Sequence[str]) -> Ends:
-    ends = {}
-    for topic, partition in _partitions(consumer, topics):
-        watermarks = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_CALL_S)
-        if watermarks is None:
-            raise DependencyError(f"no watermarks of {topic}/{partition}", dependency="kafka")
-        ends[topic, partition] = watermarks
-    return ends
 
 
 def _is_data(message: Message) -> bool:
@@ -240,11 +204,3 @@ def _headers(message: Message) -> tuple[tuple[str, bytes | None], ...]:
     pairs = message.headers() or []
     pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
     return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise DependencyError(f"Kafka: {error.args[0].str()}", dependency="kafka") from error
