@@ -63,22 +63,31 @@ CREATE FUNCTION session_dates(
     slot weekly_slot, after timestamptz, until timestamptz, wanted integer,
     moved_minutes integer DEFAULT 0, moved_days integer DEFAULT 0
 ) RETURNS tstzrange[]
-LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(array_agg(tstzrange(starts, ends, '[)') ORDER BY starts), '{}')
-      FROM (SELECT starts, ends
-              FROM generate_series(
-                       greatest((slot).start_date, (after AT TIME ZONE (slot).time_zone)::date - 1)::timestamp,
-                       (until AT TIME ZONE (slot).time_zone)::date::timestamp,
-                       interval '1 day') AS day,
-                   LATERAL (SELECT instant_of(day + (slot).starts_at + make_interval(mins => moved_minutes),
-                                              (slot).time_zone)) AS session (starts),
-                   LATERAL (SELECT starts + make_interval(mins => (slot).duration_minutes)) AS session_end (ends)
-             WHERE (extract(isodow FROM day)::integer + 6 - moved_days) % 7 + 1 = ANY ((slot).weekdays)
-               AND NOT EXISTS (SELECT FROM holidays
-                                WHERE holidays.calendar = (slot).calendar AND holidays.day = day.day::date)
-               AND starts > after AND ends <= until
-             ORDER BY starts
-             LIMIT wanted) AS chosen
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    dates tstzrange[] := '{}';
+    -- A day early, because a shifted session may be on the day before.
+    today date := greatest(slot.start_date, (after AT TIME ZONE slot.time_zone)::date - 1);
+    last_day date := (until AT TIME ZONE slot.time_zone)::date + 1;
+    days_off date[] := ARRAY(SELECT holidays.day FROM holidays
+                              WHERE holidays.calendar = slot.calendar AND holidays.day BETWEEN today AND last_day);
+    weekdays integer[] := ARRAY(SELECT (weekday + moved_days - 1) % 7 + 1 FROM unnest(slot.weekdays) AS weekday);
+    local_time interval := slot.starts_at + make_interval(mins => moved_minutes);
+    starts timestamptz;
+    ends timestamptz;
+BEGIN
+    WHILE cardinality(dates) < wanted AND today <= last_day LOOP
+        IF extract(isodow FROM today)::integer = ANY (weekdays) AND NOT today = ANY (days_off) THEN
+            starts := instant_of(today + local_time, slot.time_zone);
+            ends := starts + make_interval(mins => slot.duration_minutes);
+            IF starts > after AND ends <= until THEN
+                dates := dates || tstzrange(starts, ends, '[)');
+            END IF;
+        END IF;
+        today := today + 1;
+    END LOOP;
+    RETURN dates;
+END
 $$;
 
 -- As one multirange, to ask for overlaps with one look at an index; each widened by the minutes of travel.

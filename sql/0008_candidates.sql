@@ -169,10 +169,11 @@ LANGUAGE sql STABLE AS $$
            CASE WHEN relaxation = 'gender' THEN NULL ELSE schedule ->> 'preferredGender' END,
            (schedule #>> '{location,latitude}')::double precision,
            (schedule #>> '{location,longitude}')::double precision,
-           CASE WHEN relaxation = 'radius' THEN 1.5 ELSE 1 END, (slot).duration_minutes * cardinality((slot).weekdays),
+           CASE WHEN relaxation = 'radius' THEN 1.5 ELSE 1 END, slot.duration_minutes * cardinality(slot.weekdays),
            wanted, CASE WHEN online THEN 0 ELSE 15 END, dates, touched_half_hours(dates), relaxation,
            moved.minutes, moved.days
-      FROM (SELECT COALESCE(bought.metadata -> 'schedule', '{}'), weekly_slot_of(bought)) AS wished (schedule, slot),
+      FROM (SELECT COALESCE(bought.metadata -> 'schedule', '{}')) AS wished (schedule),
+           weekly_slot_of(bought) AS slot,
            LATERAL (SELECT relaxation IS NOT DISTINCT FROM 'online'
                            OR COALESCE(schedule ->> 'mode', 'online') = 'online') AS place (online),
            LATERAL (SELECT minutes, 0 FROM unnest(CASE relaxation WHEN 'time_30' THEN '{-30,30}'
@@ -181,8 +182,9 @@ LANGUAGE sql STABLE AS $$
                     UNION ALL
                     SELECT 0, days FROM generate_series(1, 6) AS days
                      WHERE relaxation = 'weekday') AS moved (minutes, days),
-           LATERAL (SELECT session_dates(slot, clock_timestamp(), bought.expiry_date, wanted + wanted / 5,
-                                         moved.minutes, moved.days)) AS planned (dates)
+           -- In FROM, so that they are worked out once and not for each mention.
+           session_dates(slot, clock_timestamp(), bought.expiry_date, wanted + wanted / 5, moved.minutes, moved.days)
+               AS dates
 $$;
 
 -- migrate: rollback
