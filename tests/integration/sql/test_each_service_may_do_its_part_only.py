@@ -62,12 +62,12 @@ async def test_everything_belongs_to_the_owner_who_cannot_log_in(connection: Con
     assert logins == []
 
 
-@pytest.mark.parametrize("role", SERVICE_ROLES)
-async def test_the_grants_are_those_and_no_more(connection: Connection, role: str) -> None:
-    for verb, expected in MAY_WRITE[role].items():
-        assert await _tables(connection, role, verb) == expected, verb
-    for verb in ("TRUNCATE", "TRIGGER", "REFERENCES"):
-        assert await _tables(connection, role, verb) == set()
+async def test_the_grants_are_those_and_no_more(connection: Connection) -> None:
+    for role in SERVICE_ROLES:
+        for verb, expected in MAY_WRITE[role].items():
+            assert await _tables(connection, role, verb) == expected, (role, verb)
+        for verb in ("TRUNCATE", "TRIGGER", "REFERENCES"):
+            assert await _tables(connection, role, verb) == set(), (role, verb)
 
 
 async def test_single_columns(connection: Connection) -> None:

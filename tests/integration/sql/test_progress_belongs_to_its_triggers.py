@@ -27,10 +27,10 @@ async def _one_completed(connection: Connection) -> AsyncIterator[None]:
     assert await connection.fetchval(_COMPLETED) == 1
 
 
-@pytest.mark.parametrize("write", WRITES)
-async def test_a_superuser_and_the_owner_are_refused(connection: Connection, write: str) -> None:
-    for who in ("RESET ROLE", f"SET ROLE {OWNER}"):
-        await connection.execute(who)
+@pytest.mark.parametrize("who", ["RESET ROLE", f"SET ROLE {OWNER}"], ids=["superuser", "owner"])
+async def test_a_superuser_and_the_owner_are_refused(connection: Connection, who: str) -> None:
+    await connection.execute(who)
+    for write in WRITES:
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="written by its triggers only"):
             await connection.execute(write)
 
@@ -67,16 +67,13 @@ async def test_after_a_counted_change_the_same_transaction_is_still_refused(conn
     await changed.rollback()
 
 
-@pytest.mark.parametrize("role", SERVICE_ROLES)
-async def test_services_reach_neither_the_table_nor_the_functions(connection: Connection, role: str) -> None:
-    await connection.execute(f"SET ROLE {role}")
-    for write in (
-        *WRITES,
-        "SELECT rebuild_progress()",
-        "SELECT add_progress(gen_random_uuid(), 1, now(), false)",
-    ):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(write)
+async def test_services_reach_neither_the_table_nor_the_functions(connection: Connection) -> None:
+    functions = ("SELECT rebuild_progress()", "SELECT add_progress(gen_random_uuid(), 1, now(), false)")
+    for role in SERVICE_ROLES:
+        await connection.execute(f"SET ROLE {role}")
+        for write in (*WRITES, *functions):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+                await connection.execute(write)
 
 
 async def test_drift_is_seen_and_only_the_owner_repairs_it(connection: Connection) -> None:

@@ -124,17 +124,26 @@ async def test_an_uncommitted_total_is_waited_for(connection: Connection, databa
     assert await connection.fetchval("SELECT sessions_total FROM student_course_progress") == 7
 
 
-async def test_rebuilding_beside_completions_counts_each_once(connection: Connection, database_url: str) -> None:
-    sessions = await _sessions(connection, purchases=4, each=12)
-
-    async def work(own: Connection, number: int) -> None:
-        if number == 0:
-            for _ in range(10):
-                await own.execute("SELECT rebuild_progress()")
-            return
-        for session in sessions[number - 1 :: CONNECTIONS - 1]:
-            await own.execute("UPDATE tutoring_sessions SET status = 'completed' WHERE id = $1", session)
-
-    await _in_parallel(database_url, work)
-    assert await connection.fetchval("SELECT sum(sessions_completed) FROM student_course_progress") == len(sessions)
+async def test_rebuilding_waits_for_what_is_being_counted(connection: Connection, database_url: str) -> None:
+    """Else it would write what it had counted before over what was added meanwhile."""
+    first, second = await _sessions(connection, purchases=1, each=2)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(
+        "UPDATE tutoring_sessions SET status = 'completed', completed_at = now() WHERE id = $1", first
+    )
+    await connection.execute("RESET session_replication_role")
+    assert len(await _drift(connection)) == 1
+    other = await asyncpg.connect(database_url)
+    try:
+        completing = connection.transaction()
+        await completing.start()
+        await connection.execute("UPDATE tutoring_sessions SET status = 'completed' WHERE id = $1", second)
+        rebuilding = asyncio.create_task(other.execute("SELECT rebuild_progress()"))
+        done, _ = await asyncio.wait([rebuilding], timeout=0.3)
+        assert not done
+        await completing.commit()
+        await rebuilding
+    finally:
+        await other.close()
+    assert await connection.fetchval("SELECT sessions_completed FROM student_course_progress") == 2
     assert await _drift(connection) == []
