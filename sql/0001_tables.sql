@@ -80,7 +80,8 @@ CREATE TABLE payment_facts (
     order_id text,
     provider text NOT NULL CONSTRAINT provider_is_an_id CHECK (provider ~ '^[A-Za-z0-9_-]{1,64}$'),
     source text NOT NULL CONSTRAINT source_is_known CHECK (source IN ('callback', 'webhook', 'fetch')),
-    provider_event_id text CONSTRAINT provider_event_id_has_a_length CHECK (length(provider_event_id) BETWEEN 1 AND 255),
+    provider_event_id text
+        CONSTRAINT provider_event_id_has_a_length CHECK (length(provider_event_id) BETWEEN 1 AND 255),
     provider_order_id text,
     -- Of which payment: a refund of another payment of the order must not touch the order's state.
     payment_id text,

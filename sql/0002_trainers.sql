@@ -15,11 +15,13 @@ CREATE TABLE trainers (
     time_zone text NOT NULL,
     latitude double precision CONSTRAINT latitude_is_on_earth CHECK (latitude BETWEEN -90 AND 90),
     longitude double precision CONSTRAINT longitude_is_on_earth CHECK (longitude BETWEEN -180 AND 180),
-    travel_radius_km double precision CONSTRAINT travel_radius_is_a_distance CHECK (travel_radius_km BETWEEN 0 AND 1000),
+    travel_radius_km double precision
+        CONSTRAINT travel_radius_is_a_distance CHECK (travel_radius_km BETWEEN 0 AND 1000),
     weekly_capacity_minutes integer NOT NULL
         CONSTRAINT capacity_fits_in_a_week CHECK (weekly_capacity_minutes BETWEEN 0 AND 10080),
     -- [{weekday, from, to}] in the trainer's zone.
-    weekly_slots jsonb NOT NULL DEFAULT '[]' CONSTRAINT weekly_slots_is_a_list CHECK (jsonb_typeof(weekly_slots) = 'array'),
+    weekly_slots jsonb NOT NULL DEFAULT '[]'
+        CONSTRAINT weekly_slots_is_a_list CHECK (jsonb_typeof(weekly_slots) = 'array'),
     -- The same as minutes from Monday 00:00 in the trainer's zone, the week twice: a session may cross its end.
     working int4multirange NOT NULL DEFAULT '{}',
     languages text[] NOT NULL DEFAULT '{}',
@@ -52,7 +54,8 @@ CREATE TABLE trainer_offers (
     -- Half hours of the week from Monday 00:00 UTC, 1 where the trainer works at least a part of it under one of the
     -- zone's offsets: a prefilter, the truth is in trainers.working, the sessions and the time off.
     working_slots bit(336) NOT NULL,
-    -- How much else the trainer could do (courses, hours), 0 to 1: the flexible are spared for those whom nobody else fits.
+    -- How much else the trainer could do (courses, hours), 0 to 1: the flexible are spared for those whom nobody else
+    -- fits.
     breadth real NOT NULL,
     weekly_capacity_minutes integer NOT NULL,
     load_minutes integer NOT NULL DEFAULT 0 CONSTRAINT load_is_not_negative CHECK (load_minutes >= 0),
@@ -118,7 +121,8 @@ CREATE INDEX allocations_counted_as_load ON trainer_allocations (trainer_id)
 -- interval` in general is not.
 CREATE FUNCTION held_range(starts_at timestamptz, ends_at timestamptz, travel_minutes integer) RETURNS tstzrange
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-RETURN tstzrange(starts_at - make_interval(mins => travel_minutes), ends_at + make_interval(mins => travel_minutes), '[)');
+RETURN tstzrange(
+    starts_at - make_interval(mins => travel_minutes), ends_at + make_interval(mins => travel_minutes), '[)');
 
 CREATE TABLE tutoring_sessions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),

@@ -80,7 +80,8 @@ BEGIN
         UPDATE student_course_progress
            SET last_completed_at = (
                    SELECT max(held.completed_at)
-                     FROM tutoring_sessions held JOIN trainer_allocations allocation ON allocation.id = held.allocation_id
+                     FROM tutoring_sessions held
+                     JOIN trainer_allocations allocation ON allocation.id = held.allocation_id
                     WHERE allocation.purchase_id = purchase AND held.status = 'completed')
          WHERE purchase_id = purchase;
     END IF;
@@ -95,8 +96,8 @@ DECLARE
     weights integer[];
     share record;
 BEGIN
-    -- Completed rows of NEW count +1 and of OLD -1; a row that did not change its completion cancels itself out. Grouped
-    -- and not joined by id: transition tables have no statistics, and a join of two is quadratic.
+    -- Completed rows of NEW count +1 and of OLD -1; a row that did not change its completion cancels itself out.
+    -- Grouped and not joined by id: transition tables have no statistics, and a join of two is quadratic.
     IF TG_OP = 'INSERT' THEN
         SELECT array_agg(allocation_id), array_agg(completed_at), array_agg(1)
           INTO changed_allocations, changed_times, weights
