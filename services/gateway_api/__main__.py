@@ -8,8 +8,9 @@ from dataclasses import replace
 import aiohttp
 import structlog
 
-from services.common.codec import load_codec
+from services.common.codec import Codec, load_codec
 from services.common.database import open_database
+from services.common.errors import DependencyError
 from services.common.metrics import Metrics
 from services.common.registry import open_codec
 from services.common.runtime import run_service
@@ -19,7 +20,7 @@ from services.engine.producer import Producer, open_producer
 from services.gateway_api.app import create_app
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.idempotency_sweep import run_key_sweep
-from services.gateway_api.limits import DATABASE_DEADLINE
+from services.gateway_api.limits import DATABASE_DEADLINE, REGISTRY_AGAIN_S
 from services.gateway_api.listener import listen
 from services.gateway_api.providers import load_providers
 from services.gateway_api.relay import run_relay
@@ -77,7 +78,24 @@ async def _serve_http(
 
 async def _relay(dependencies: Dependencies, producer: Producer, drained: asyncio.Event) -> None:
     """A registry that is away delays publishing only: the outbox stores bodies without its ids."""
-    await run_relay(replace(dependencies, codec=await open_codec(dependencies.settings)), producer, drained)
+    opening = asyncio.create_task(_open_codec(dependencies.settings))
+    stopping = asyncio.create_task(drained.wait())
+    try:
+        await asyncio.wait((opening, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            await run_relay(replace(dependencies, codec=opening.result()), producer, drained)
+    finally:
+        opening.cancel()
+        stopping.cancel()
+
+
+async def _open_codec(settings: Settings) -> Codec:
+    while True:
+        try:
+            return await open_codec(settings)
+        except DependencyError as error:
+            log.warning("registry_away", error=str(error))
+            await asyncio.sleep(REGISTRY_AGAIN_S)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ JWKS_REFRESH_S = 30.0
 JWKS_BYTES_MAX = 256 * 1024
 JWKS_CALL_S = 1.5
 DRAIN_S = 10.0
+REGISTRY_AGAIN_S = 1.0
 # Longer than the idle time of a load balancer would be, short enough against connections that never speak.
 KEEP_ALIVE_S = 15.0
 

@@ -8,7 +8,7 @@ Table: payment_tasks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -37,7 +37,8 @@ UPDATE payment_tasks task
    SET lease_until = now() + $2::interval, lease_token = $1, attempts = attempts + 1
   FROM due, orders
  WHERE task.id = due.id AND orders.order_id = task.order_id
-RETURNING task.id, task.order_id, task.kind, task.subject, task.attempts, orders.provider, orders.provider_order_id
+RETURNING task.id, task.order_id, task.kind, task.subject, task.attempts, task.created_at,
+          orders.provider, orders.provider_order_id
 """
 _FINISH = """
 UPDATE payment_tasks SET done_at = clock_timestamp(), lease_until = NULL, lease_token = NULL, last_error = $3
@@ -70,6 +71,7 @@ class Task:
     kind: Kind
     subject: str
     attempts: int
+    created_at: datetime
     provider: str
     provider_order_id: str
 

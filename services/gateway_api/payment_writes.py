@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from services.common.codec import Codec
 from services.common.database import Row, Transaction
 from services.common.outbox import add_events
@@ -18,6 +20,7 @@ from services.gateway_api.payment_rows import Recorded, Told, fact_of, order_of,
 from services.gateway_api.payment_tasks import open_tasks
 from services.gateway_api.payments import Fact
 
+log = structlog.get_logger()
 _LOCK = """
 SELECT orders.provider, orders.provider_order_id, orders.order_id, orders.student_id, orders.course_id,
        orders.purchase_tier, orders.amount_minor, orders.currency, orders.schedule, orders.metadata, payments.status,
@@ -143,6 +146,9 @@ class Writer:
         if events:
             await add_events(transaction, events, self._codec)
         await open_tasks(transaction, [task for change in changes.values() for task in change.tasks])
+        for order_id, payment in changed.items():
+            if payment.status == "review" != before[order_id].status:
+                log.error("payment_needs_a_person", orderId=order_id, paymentId=payment.payment_id, reason="review")
 
 
 async def find(connection: Transaction, provider: str, provider_order_id: str) -> Recorded | None:

@@ -6,7 +6,7 @@ Tables: payments, payment_facts (read); payment_tasks through payment_tasks.py.
 
 import asyncio
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 from uuid import uuid4
 
@@ -114,13 +114,13 @@ class _Worker:
             for fact in await provider.fetch_order(task.provider_order_id, within_s=TASK_CALL_S):
                 recorded = await self._recorder.record(fact)
                 paid = paid or recorded.accepted is not None
-        waits = self._delays_s[task.attempts :]
-        if paid or not waits:
+        # Counted from the order, whatever came in between: a provider that was away uses up none of them.
+        age_s = (datetime.now(UTC) - task.created_at).total_seconds()
+        left_s = [delay_s - age_s for delay_s in self._delays_s if delay_s > age_s]
+        if paid or not left_s:
             await finish_task(self._database, task)
         else:
-            # The delays count from the order; what lies between two of them is the next wait.
-            wait_s = waits[0] - self._delays_s[task.attempts - 1]
-            await postpone_task(self._database, task, due_in=_jittered(max(wait_s, TASKS_POLL_S)))
+            await postpone_task(self._database, task, due_in=_jittered(left_s[0]))
 
     async def _refund(self, task: Task, provider: Provider) -> None:
         """Of a payment beside the accepted one. Providers often send such a one back by themselves."""

@@ -16,10 +16,11 @@ from services.gateway_api.providers.verified import Proof, proof_of_answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """A 200 with its JSON."""
+    """The provider's JSON. `found` False: there is no such thing, which is an answer too where it was asked for."""
 
     data: object
     proof: Proof
+    found: bool
 
 
 class ProviderApi:
@@ -39,11 +40,13 @@ class ProviderApi:
         headers: Mapping[str, str] | None = None,
         json: object = None,
         form: Mapping[str, str] | None = None,
+        absent: frozenset[int] = frozenset(),
         within_s: float = PROVIDER_CALL_S,
     ) -> Answered:
         """Tried again when the provider fails or hangs up, so `headers` or the body must make a repetition harmless.
 
-        Raises DependencyError, or ProviderRefusedError for a 4xx.
+        `absent`: the statuses with which it says that there is no such thing. Raises DependencyError, or
+        ProviderRefusedError for any other 4xx.
         """
         sent = {"Authorization": self._auth, **(headers or {})}
         tries = AsyncRetrying(
@@ -57,22 +60,22 @@ class ProviderApi:
             async with asyncio.timeout(within_s):
                 async for attempt in tries:
                     with attempt:
-                        return await self._once(method, path, request)
+                        return await self._once(method, path, request, absent)
         except TimeoutError as error:
             raise self._away("no answer in time", "TimeoutError") from error
         raise AssertionError("tenacity returns or raises")
 
-    async def _once(self, method: str, path: str, request: Mapping[str, object]) -> Answered:
+    async def _once(self, method: str, path: str, request: Mapping[str, object], absent: frozenset[int]) -> Answered:
         try:
             async with self._http.request(method, self._base_url + path, **request) as answer:  # type: ignore[arg-type]
-                return await self._read(answer)
+                return await self._read(answer, absent)
         except aiohttp.ClientError as error:
             raise self._away(str(error), type(error).__name__) from error
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> Answered:
+    async def _read(self, answer: aiohttp.ClientResponse, absent: frozenset[int]) -> Answered:
         if answer.status >= 500 or answer.status in {408, 409, 425, 429}:
             raise self._away(f"answered {answer.status}", f"Http{answer.status}")
-        if answer.status != 200:
+        if answer.status != 200 and answer.status not in absent:
             raise ProviderRefusedError(self._name, answer.status)
         body = bytearray()
         async for part in answer.content.iter_chunked(PROVIDER_ANSWER_BYTES_MAX):
@@ -80,7 +83,7 @@ class ProviderApi:
             if len(body) > PROVIDER_ANSWER_BYTES_MAX:
                 raise self._away("answered too much", "BodyTooLarge")
         try:
-            return Answered(data=orjson.loads(body), proof=proof_of_answer(answer))
+            return Answered(data=orjson.loads(body), proof=proof_of_answer(answer), found=answer.status == 200)
         except orjson.JSONDecodeError as error:
             raise self._away("answered no JSON", "JSONDecodeError") from error
 

@@ -33,9 +33,12 @@ from services.gateway_api.providers.verified import (
     check_hmac,
     is_provider_id,
     time_of,
+    unknown_payment,
 )
 
 NAME = "razorpay"
+# "The id provided does not exist" is a 400 there.
+_ABSENT = frozenset({400, 404})
 _is_event_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 _PAYMENTS: Mapping[str, Meaning] = {
     "authorized": Meaning.AUTHORIZED,
@@ -161,7 +164,9 @@ class Razorpay:
         return [_fetched(answered, item) for item in items] if isinstance(items, list) else []
 
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
-        answered = await self._api.call("GET", f"/v1/payments/{payment_id}", within_s=within_s)
+        answered = await self._api.call("GET", f"/v1/payments/{payment_id}", absent=_ABSENT, within_s=within_s)
+        if not answered.found:
+            return unknown_payment(answered.proof, provider=NAME, payment_id=payment_id, answer=answered.data)
         return _fetched(answered, answered.data)
 
     async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> None:

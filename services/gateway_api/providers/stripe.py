@@ -34,6 +34,7 @@ from services.gateway_api.providers.verified import (
     VerifiedPayment,
     check_hmac,
     time_of,
+    unknown_payment,
 )
 from services.gateway_api.reading import invalid
 
@@ -159,7 +160,10 @@ class Stripe:
         return [await self.fetch_payment(provider_order_id, within_s=within_s)]
 
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
-        answered = await self._api.call("GET", f"/v1/payment_intents/{payment_id}", within_s=within_s)
+        path = f"/v1/payment_intents/{payment_id}"
+        answered = await self._api.call("GET", path, absent=frozenset({404}), within_s=within_s)
+        if not answered.found:
+            return unknown_payment(answered.proof, provider=NAME, payment_id=payment_id, answer=answered.data)
         return _fetched(answered)
 
     async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> None:

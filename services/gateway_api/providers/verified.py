@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 import aiohttp
+import orjson
 
 from services.gateway_api.payments import Meaning, Source
 
@@ -55,8 +56,8 @@ def check_hmac(secrets: Sequence[bytes], message: bytes, signature: object, *, h
 
 
 def proof_of_answer(answer: aiohttp.ClientResponse) -> Proof:
-    """Of a 200 of the provider's API: we chose the address and sent our key."""
-    if answer.status != 200:
+    """Of an answer of the provider's API, about what we asked: we chose the address and sent our key."""
+    if answer.status not in {200, 400, 404}:
         raise ValueError(f"{answer.status} proves nothing")
     return _proof("fetched", 0)
 
@@ -89,6 +90,21 @@ class VerifiedPayment:
     @property
     def body_sha256(self) -> bytes:
         return hashlib.sha256(self.body).digest()
+
+
+def unknown_payment(proof: Proof, *, provider: str, payment_id: str, answer: object) -> VerifiedPayment:
+    """The provider does not know a payment that someone had a signature for: the secret may be in wrong hands."""
+    return VerifiedPayment(
+        proof=proof,
+        provider=provider,
+        source="fetch",
+        event="payment.unknown",
+        # The answer alone is the same for every such payment, and would be a duplicate.
+        body=orjson.dumps({"asked": payment_id, "answer": answer}),
+        payment_id=payment_id,
+        entity_id=payment_id,
+        meaning=Meaning.FAILED,
+    )
 
 
 def time_of(seconds: object) -> datetime | None:
