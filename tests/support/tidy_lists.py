@@ -28,7 +28,9 @@ KAFKA_MODULES: Mapping[str, str] = {
     "services/engine/producer": "the producer",
     "services/engine/consumer": "the poll thread",
     "services/common/topic_admin": "creates and compares topics",
+    "services/operations/topic_client": "a consumer that joins no group",
     "services/operations/topic_reader": "reads a topic by assignment, never with a group",
+    "services/operations/topic_client": "the topic reader's client",
     "services/operations/backlog": "backlog and lag, measured on the cluster",
 }
 
