@@ -30,7 +30,6 @@ KAFKA_MODULES: Mapping[str, str] = {
     "services/common/topic_admin": "creates and compares topics",
     "services/operations/topic_client": "a consumer that joins no group",
     "services/operations/topic_reader": "reads a topic by assignment, never with a group",
-    "services/operations/topic_client": "the topic reader's client",
     "services/operations/backlog": "backlog and lag, measured on the cluster",
 }
 
