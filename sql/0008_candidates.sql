@@ -60,7 +60,9 @@ $$;
 CREATE FUNCTION next_page(
     wish tutoring_wish, only_trainer text, by_place boolean, after_ratio integer, after_trainer text, rows_max bigint
 ) RETURNS offers_page
-LANGUAGE plpgsql STABLE AS $$
+-- No sort, else a planner that believes the course is small (statistics from before a catalogue came) reads all of it
+-- and sorts. The price that this puts on the sort of the result must not start the compiler.
+LANGUAGE plpgsql STABLE SET enable_sort = off SET jit = off AS $$
 DECLARE
     page offers_page;
     home point := point(wish.longitude, wish.latitude);
@@ -149,7 +151,8 @@ BEGIN
         WHEN EXISTS (SELECT FROM tutoring_sessions busy
                       WHERE busy.trainer_id = trainer AND busy.status IN ('scheduled', 'completed')
                         AND busy.held && held_by(chosen, wish.travel_minutes)) THEN 'slot'
-        WHEN student_is_busy(wish.student_id, chosen) THEN 'student-clash'
+        -- The first dates are asked about once for all candidates.
+        WHEN chosen <> wish.dates[:wish.sessions] AND student_is_busy(wish.student_id, chosen) THEN 'student-clash'
     END;
 END
 $$;

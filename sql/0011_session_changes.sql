@@ -77,7 +77,8 @@ BEGIN
     ) LOOP
         EXIT WHEN added = wanted;
         wish.dates := ARRAY[session];
-        CONTINUE WHEN (bookable_dates(wish, live.trainer_id)).failed IS NOT NULL;
+        CONTINUE WHEN (bookable_dates(wish, live.trainer_id)).failed IS NOT NULL
+            OR student_is_busy(bought.student_id, wish.dates);
         added := added + 1;
         INSERT INTO tutoring_sessions (allocation_id, sequence_no, trainer_id, student_id, course_id, starts_at,
                                        ends_at, travel_minutes)

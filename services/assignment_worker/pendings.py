@@ -13,7 +13,7 @@ import structlog
 from services.assignment_worker.allocations import assign
 from services.common.codec import Codec
 from services.common.database import Database
-from services.common.errors import RecordError
+from services.common.errors import DependencyError, PermanentError, TransientError
 from services.common.events import allocation_event
 from services.common.outbox import add_event
 from services.common.telemetry import current_traceparent
@@ -32,8 +32,8 @@ async def look_after_pendings(
     while not stop.is_set():
         try:
             await retry_pendings(database, codec)
-        except RecordError as error:
-            log.warning("pendings_postponed", error=str(error), kind=error.kind)
+        except DependencyError as error:
+            log.warning("pendings_postponed", error=str(error))
         try:
             async with asyncio.timeout(interval_s):
                 await stop.wait()
@@ -42,18 +42,24 @@ async def look_after_pendings(
 
 
 async def retry_pendings(database: Database, codec: Codec) -> int:
-    """One turn. Returns how many were decided anew: approved, or pending for another reason."""
+    """One turn. Returns how many were decided anew: approved, or pending for another reason. One that fails by itself
+    is left for the next turn. Raises DependencyError.
+    """
     async with database.connection() as connection:
         due = [row[0] for row in await connection.fetch(_DUE, _RETRIES_MAX)]
     return sum([await _retry(database, codec, purchase_id) for purchase_id in due])
 
 
 async def _retry(database: Database, codec: Codec, purchase_id: UUID) -> bool:
-    async with database.transaction() as transaction:
-        decision = await assign(transaction, purchase_id)
-        if decision["result"] not in {"ok", "pending"}:
-            return False
-        await add_event(transaction, allocation_event(decision), codec, traceparent=current_traceparent())
+    try:
+        async with database.transaction() as transaction:
+            decision = await assign(transaction, purchase_id)
+            if decision["result"] not in {"ok", "pending"}:
+                return False
+            await add_event(transaction, allocation_event(decision), codec, traceparent=current_traceparent())
+    except (TransientError, PermanentError) as error:
+        log.warning("pending_not_tried", purchaseId=str(purchase_id), error=str(error), kind=error.kind)
+        return False
     log.info(
         "pending_tried_again",
         orderId=decision["order_id"],
