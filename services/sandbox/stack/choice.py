@@ -29,7 +29,10 @@ def choose_servers(settings: Settings, state: StateDirectory, note: Callable[[st
     if _use_docker(settings, note):
         from services.sandbox.stack import containers
 
-        return kafka or containers.KafkaContainer(), postgres or containers.PostgresContainer()
+        return (
+            kafka or containers.KafkaContainer(state.path / KAFKA),
+            postgres or containers.PostgresContainer(state.path / POSTGRESQL),
+        )
     find_java()
     artifacts = fetch_artifacts(settings)
     return (
@@ -43,17 +46,17 @@ def _use_docker(settings: Settings, note: Callable[[str], None]) -> bool:
         return False
     try:
         # A development dependency; without it there is no Docker for us.
-        from services.sandbox.stack import containers
+        from services.sandbox.stack import engine
     except ImportError as error:
         if settings.stack == "docker":
             raise ConfigurationError(f"COURSEPAY_STACK=docker needs the package testcontainers ({error})") from None
         return False
     if settings.stack == "docker":
-        containers.require_images()
+        engine.require_images()
         return True
-    if not containers.engine_answers():
+    if not engine.engine_answers():
         return False
-    missing = containers.missing_images()
+    missing = engine.missing_images()
     if missing:
         note(f"Docker answers, but has no image {missing[0]}: using local processes (COURSEPAY_STACK=docker pulls it)")
     return not missing

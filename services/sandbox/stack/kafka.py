@@ -1,7 +1,6 @@
 """Kafka as a local process: one node, KRaft, no automatic creation of topics."""
 
 import base64
-import signal
 import subprocess
 from pathlib import Path
 from uuid import uuid4
@@ -9,9 +8,10 @@ from uuid import uuid4
 from services.common.errors import ConfigurationError
 from services.common.topic_admin import broker_answers
 from services.sandbox.ports import free_ports
+from services.sandbox.stack.broker import BEHAVIOUR
 from services.sandbox.stack.java import find_java
 from services.sandbox.stack.process import ServerProcess
-from services.sandbox.stack.server import KAFKA, Remains
+from services.sandbox.stack.server import KAFKA, ORDERLY, Remains, mark_of
 from services.sandbox.stack.waiting import wait_until
 
 _START_S = 60.0
@@ -19,7 +19,7 @@ _FORMAT_S = 60.0
 _ANSWER_S = 2.0
 _PORT_TRIES = 3
 _HOST = "127.0.0.1"
-_SETTINGS = """\
+_PLACES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
@@ -27,30 +27,6 @@ controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
 log.dirs={data}
-# A misspelt topic is an error, not a new topic.
-auto.create.topics.enable=false
-num.partitions=6
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-# A broker that comes back is let in when its former session has ended, after 9 s by default.
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-# The first member of a group need not wait for others.
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-# With group.protocol=consumer the session timeout is the broker's: a killed worker's partitions move in time.
-group.consumer.min.session.timeout.ms=1000
-group.consumer.session.timeout.ms=9000
-group.consumer.min.heartbeat.interval.ms=500
-group.consumer.heartbeat.interval.ms=1000
-# A tier's records are as large as a main topic's and carry headers.
-message.max.bytes=2097152
-# Deleted topics of short runs give their space back soon.
-log.segment.delete.delay.ms=1000
 """
 
 
@@ -70,11 +46,13 @@ class KafkaProcess:
                 # On few cores the collector with the fewest threads starts fastest.
                 "-XX:+UseSerialGC",
                 "-XX:+ExitOnOutOfMemoryError",
+                # Nobody reads it; it tells on the command line whose server it is.
+                f"-D{mark_of(directory)}",
                 "kafka.Kafka",
                 str(self._settings_file),
             ),
             log=directory / "kafka.log",
-            stop_signal=signal.SIGTERM,
+            stop_signal=ORDERLY[KAFKA],
         )
 
     @property
@@ -111,7 +89,7 @@ class KafkaProcess:
         pid = self._process.pid
         if pid is None:
             return None
-        return Remains(name=self.name, kind="process", handle=str(pid), marker=str(self._directory))
+        return Remains(name=self.name, kind="process", mark=mark_of(self._directory), pid=pid)
 
     @property
     def _settings_file(self) -> Path:
@@ -119,7 +97,9 @@ class KafkaProcess:
 
     def _start_on(self, ports: tuple[int, int]) -> None:
         data = self._directory / "data"
-        self._settings_file.write_text(_SETTINGS.format(host=_HOST, port=ports[0], controller_port=ports[1], data=data))
+        places = _PLACES.format(host=_HOST, port=ports[0], controller_port=ports[1], data=data)
+        behaviour = "".join(f"{name}={value}\n" for name, value in BEHAVIOUR.items())
+        self._settings_file.write_text(places + behaviour)
         if not (data / "meta.properties").exists():
             self._format()
         self._process.start()
@@ -133,6 +113,7 @@ class KafkaProcess:
         cluster = base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=").replace("-", "A")
         command = self._java(
             "-XX:TieredStopAtLevel=1",
+            f"-D{mark_of(self._directory)}",
             "kafka.tools.StorageTool",
             "format",
             "--ignore-formatted",

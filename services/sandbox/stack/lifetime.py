@@ -1,6 +1,7 @@
 """The two lifetimes of a stack: until its caller ends, however that happens, and until somebody ends it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,12 +9,10 @@ from pathlib import Path
 from services.common.settings import Settings
 from services.sandbox.stack.choice import choose_servers
 from services.sandbox.stack.given import GivenServer
-from services.sandbox.stack.process import end_foreign
+from services.sandbox.stack.others import end_other
 from services.sandbox.stack.server import KAFKA, POSTGRESQL, Remains, Server, Stack
 from services.sandbox.stack.state import Running, StateDirectory
 from services.sandbox.stack.watcher import watched
-
-_OWNER_MARK = "coursepay"
 
 
 def _quiet(_text: str) -> None:
@@ -36,7 +35,7 @@ def temporary_stack(
         return
     with state.owned(), ExitStack() as ending:
         state.end()
-        ending.enter_context(watched(state.path))
+        ending.enter_context(watched(state))
         stack = _start(settings, state, ending, owner=os.getpid(), keep_data=keep_data, note=note)
         yield stack
 
@@ -66,8 +65,10 @@ def end_stack(directory: Path) -> bool:
     state = StateDirectory(directory)
     owner = state.owner()
     if owner is not None:
-        end_foreign(owner, _OWNER_MARK)
-    return state.end() or owner is not None
+        # The lock says that it runs: no other process has got its id.
+        end_other(owner, "", signal.SIGTERM)
+    with state.owned(ending=True):
+        return state.end() or owner is not None
 
 
 def _alive(state: StateDirectory) -> Running | None:
@@ -95,11 +96,12 @@ def _start(
                 keep_data=keep_data,
                 kafka_bootstrap_servers=kafka.address if kafka in started else "",
                 database_url=postgres.address if postgres in started else "",
-                servers=[remains for server in started if (remains := server.remains()) is not None],
+                # Both: a container can be found by its label before it is known.
+                servers=[remains for server in (kafka, postgres) if (remains := server.remains()) is not None],
             )
         )
 
-    state.write(Running(owner=owner, keep_data=keep_data, kafka_bootstrap_servers="", database_url="", servers=[]))
+    record()
     ending.callback(state.end)
     for server in (postgres, kafka):
         server.start()

@@ -7,7 +7,6 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,7 @@ import asyncpg
 from services.common.errors import ConfigurationError
 from services.sandbox.ports import free_ports
 from services.sandbox.stack.process import ServerProcess
-from services.sandbox.stack.server import POSTGRESQL, Remains, data_outside
+from services.sandbox.stack.server import ORDERLY, POSTGRESQL, Remains, data_outside, mark_of
 from services.sandbox.stack.waiting import wait_until
 
 _START_S = 60.0
@@ -89,20 +88,19 @@ class PostgresProcess:
         pid = self._process.pid
         if pid is None:
             return None
-        return Remains(name=self.name, kind="process", handle=str(pid), marker=str(self._directory))
+        return Remains(name=self.name, kind="process", mark=mark_of(self._directory), pid=pid)
 
     def _address_on(self, port: int) -> str:
         return f"postgresql://{_LOGIN}:{self._secret.read_text()}@127.0.0.1:{port}/postgres"
 
     def _server(self, port: int) -> ServerProcess:
         # The last one tells on the command line whose server it is.
-        settings = {**_SETTINGS, "port": str(port), "coursepay.directory": str(self._directory)}
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        settings = [*(f"{name}={value}" for name, value in _SETTINGS.items()), f"port={port}", mark_of(self._directory)]
+        options = [part for setting in settings for part in ("-c", setting)]
         return ServerProcess(
             [str(self._binaries / "postgres"), "-D", str(self._data), *options],
             log=self._directory / "postgresql.log",
-            # Ends its sessions and writes a checkpoint.
-            stop_signal=signal.SIGINT,
+            stop_signal=ORDERLY[POSTGRESQL],
             user=self._user,
             directory=Path("/"),
         )

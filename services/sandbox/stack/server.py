@@ -1,26 +1,32 @@
 """What a server of a stack can be told, and what a stack is."""
 
 import hashlib
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 KAFKA, POSTGRESQL = "kafka", "postgresql"
+# PostgreSQL would wait for its clients upon SIGTERM; a JVM may have been started with SIGINT ignored.
+ORDERLY = {KAFKA: signal.SIGTERM, POSTGRESQL: signal.SIGINT}
 _ROOT_DATA = Path("/var/tmp")  # noqa: S108 - a directory of ours below it, which its owner alone may enter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """How anybody can find a server again, also after its owner died.
-
-    `handle`: a process id, or a container's. `marker` stands on the process's command line, so that a process that got
-    the id later is left alone.
+    """How anybody can find a server again, also after its owner died: by its mark, which is on a process's command
+    line or in a container's label. `pid` is a process's.
     """
 
     name: str
     kind: Literal["process", "container"]
-    handle: str
-    marker: str
+    mark: str
+    pid: int | None = None
+
+
+def mark_of(directory: Path) -> str:
+    """The mark of the server whose directory this is."""
+    return f"coursepay.directory={directory}"
 
 
 def data_outside(directory: Path) -> Path:
