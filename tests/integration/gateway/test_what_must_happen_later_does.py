@@ -10,7 +10,7 @@ import pytest
 from services.common.events import PaymentAdjusted, PaymentSucceeded
 from services.gateway_api.tasks import run_payment_tasks
 from tests.support.books import make_due, outbox_events, payment_row, task_rows
-from tests.support.checkout import confirm, pay, signed_callback
+from tests.support.checkout import confirm, pay, payment_entity, send_webhook, signed_callback
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, owner_connection, place_order
 
@@ -109,7 +109,10 @@ async def test_a_surplus_payment_goes_back_once(gateway: Gateway, database_url: 
     assert (await confirm(gateway, surplus))[0] == 409
     async with task_workers(gateway, count=2):
         await eventually(lambda: _done(database_url, "refund"))
+        # Later news of the same payment must not send it back again.
         assert (await confirm(gateway, surplus))[0] == 409
+        late = payment_entity(order, surplus["razorpay_payment_id"])
+        assert (await send_webhook(gateway, "payment.captured", payment=late))[1]["duplicate"] is False
     provider = gateway.dependencies.providers["razorpay"]
     fact = await provider.fetch_payment(surplus["razorpay_payment_id"], within_s=5)
     assert fact.cumulative == order["amountMinor"]
