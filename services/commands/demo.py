@@ -1,6 +1,7 @@
 """`coursepay demo`: real payments through every service with failures on purpose, and a ledger at the end."""
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,13 +40,20 @@ def demo(
     today = datetime.now(ZoneInfo(TIME_ZONE)).date()
     plan = make_plan(payments=payments, rate=rate, seed=seed, today=today)
     console = Console(stderr=json)
-    with tempfile.TemporaryDirectory(prefix="coursepay-demo-") as name:
-        try:
-            shown = _run(settings, plan, Path(name), console)
-        except ChildFailedError as error:
-            console.print(str(error), style="red", markup=False)
-            raise typer.Exit(1) from None
+    directory = Path(tempfile.mkdtemp(prefix="coursepay-demo-"))
+    try:
+        shown = _run(settings, plan, directory, console)
+    except ChildFailedError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
     _print(console, shown)
+    if shown.good:
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        console.print(f"The logs of the services stay in {directory}")
     if json:
         typer.echo(orjson.dumps(shown.ledger.counts.to_json()).decode())
     raise typer.Exit(0 if shown.good else 1)

@@ -68,7 +68,8 @@ class Child:
                                 if answer.ok:
                                     return
                         await asyncio.sleep(_LOOK_S)
-        raise ChildFailedError(f"{self.name} is not ready; the end of {self.log}:\n{self.last_lines()}")
+        what = "is not ready" if self.pid is not None else f"ended ({self._how_it_ended()})"
+        raise ChildFailedError(f"{self.name} {what}; the end of {self.log}:\n{self.last_lines()}")
 
     async def kill(self) -> None:
         """SIGKILL, as a crash."""
@@ -85,6 +86,10 @@ class Child:
     def last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_LAST_LINES:])
+
+    def _how_it_ended(self) -> str:
+        code = self._process.returncode if self._process is not None else None
+        return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
 
     async def _end(self, number: signal.Signals) -> None:
         if self._process is None or self._process.returncode is not None:

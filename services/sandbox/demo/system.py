@@ -95,4 +95,5 @@ def _shared_environment(settings: Settings, ports: Ports) -> dict[str, str]:
         "CRASH_POINT": "",
         "LOG_FORMAT": "json",
     }
-    return {PREFIX + name: value for name, value in values.items()}
+    # A crash inside a library tells in the log where it was.
+    return {**{PREFIX + name: value for name, value in values.items()}, "PYTHONFAULTHANDLER": "1"}

@@ -1,0 +1,56 @@
+"""Kafka, then PostgreSQL, away for 20 s while payments flow: nothing is lost, and nothing is dead-lettered for it."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.common.settings import Settings
+from services.sandbox.demo.system import System
+from services.sandbox.stack import Stack, temporary_stack
+from tests.support.demo import assert_balanced, plan_of, shown_on
+
+AWAY_S = 20.0
+BEFORE_S = 4.0
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[Stack]:
+    """Servers that nobody else uses, since they are stopped."""
+    settings = Settings.from_environment(kafka_bootstrap_servers=None, database_url="")
+    with temporary_stack(settings, tmp_path / "stack") as stack:
+        yield stack
+
+
+@pytest.mark.timeout(300)
+async def test_kafka_away(own_stack: Stack, tmp_path: Path) -> None:
+    plan = plan_of(payments=150, rate=5, seed=12)
+
+    async def stop_kafka(_system: System) -> None:
+        await asyncio.sleep(BEFORE_S)
+        await asyncio.to_thread(own_stack.kafka.stop)
+        await asyncio.sleep(AWAY_S)
+        await asyncio.to_thread(own_stack.kafka.start)
+
+    shown = await shown_on(own_stack, tmp_path, plan, meanwhile=stop_kafka)
+    assert_balanced(shown, plan)
+    # No student noticed.
+    assert set(shown.ledger.answers) == {200}
+
+
+@pytest.mark.timeout(300)
+async def test_postgresql_away(own_stack: Stack, tmp_path: Path) -> None:
+    plan = plan_of(payments=150, rate=5, seed=13)
+
+    async def stop_postgresql(_system: System) -> None:
+        await asyncio.sleep(BEFORE_S)
+        await asyncio.to_thread(own_stack.postgres.stop)
+        await asyncio.sleep(AWAY_S)
+        await asyncio.to_thread(own_stack.postgres.start)
+
+    shown = await shown_on(own_stack, tmp_path, plan, meanwhile=stop_postgresql)
+    assert_balanced(shown, plan)
+    # Honest answers: refused for now, never a false success, never a gateway that hangs up.
+    assert set(shown.ledger.answers) == {200, 503}
+    assert {kind for _worker, kind, _cause in shown.ledger.dead_letters} == {"poison", "transient"}
