@@ -62,7 +62,6 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) lacks venv or ensurepip; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@echo "building $(VENV) (about half a minute; once, and whenever the lock changes)"
 	@if test "$$(cat $(STAMP) 2>/dev/null)" = "$(CURDIR)" && $(BIN)/python -c '' 2>/dev/null; then :; else "$(PYTHON)" -m venv --clear $(VENV); fi
-	@rm -f $(STAMP)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
