@@ -6,4 +6,9 @@ dead_letter_index.py  every dead-letter topic into the table dead_letters;  dead
 releases.py           allocations whose last session is past, purchases whose time is over
 loops.py              one loop of this service: what goes wrong in a round is counted and the next round tries again
 topic_reader.py       topics as they are, without a group
+migrations.py         sql/ onto a database;  database_roles.py  the services' roles
+replay/               dead letters back to work, behind `coursepay dlq`
+schema_check.py       does every version of an event read every other?  schema_release.py  a new version
+schema_files.py       the files of schemas/;  schema_shapes.py  what a schema contains
+pages.py              the pages of docs/ that are made from the code
 """
