@@ -7,7 +7,7 @@ ends every wait on that connection at once, and the pool replaces it.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -50,7 +50,7 @@ class Database:
         deadline = loop.time() + within_s
         with translated_errors():
             connection = await self.pool.acquire(timeout=min(POOL_ACQUIRE_S, within_s))
-            timer = loop.call_at(deadline, connection.terminate)
+            timer = loop.call_at(deadline, _terminate, connection)
             try:
                 yield connection
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
@@ -58,9 +58,11 @@ class Database:
                     raise DeadlineError(f"no answer within {within_s:g} s", dependency=POSTGRESQL) from error
                 raise
             finally:
-                # Still under the timer: releasing waits for a cancelled query's end.
+                # Still under the timer: releasing waits for a cancelled query's end. One that is terminated before its
+                # release has begun is released by that, and asyncpg says so with an InternalClientError.
                 try:
-                    await self.pool.release(connection)
+                    with suppress(asyncpg.InternalClientError):
+                        await self.pool.release(connection)
                 finally:
                     timer.cancel()
 
@@ -79,7 +81,8 @@ class Database:
             return False
         timer = asyncio.get_running_loop().call_later(within_s, connection.terminate)
         try:
-            return not await connection.fetchval("SELECT pg_is_in_recovery()")
+            # On also on a standby that follows another server.
+            return bool(await connection.fetchval("SELECT current_setting('transaction_read_only') = 'off'"))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         finally:
@@ -148,6 +151,12 @@ def _from_sqlstate(error: asyncpg.PostgresError) -> RecordError:
             return DependencyError(message, dependency=POSTGRESQL, cause_class=cause)
         case _:
             return TransientError(message, cause_class=cause)
+
+
+def _terminate(connection: PoolConnectionProxy) -> None:
+    # It may have gone back to the pool at this very moment.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _no_reset(_connection: object) -> None:

@@ -38,13 +38,17 @@ _BEGIN = """
         updated_at = clock_timestamp()
     RETURNING topic, kafka_partition, unclean_starts
 """
+# A record below the mark was survived before: it comes again because that was not committed, and leaves the mark alone.
 _MARK = """
     UPDATE worker_crashes AS known SET
-        mark_crashes = CASE WHEN known.marked_offset = $4 THEN known.mark_crashes + 1 ELSE 0 END,
-        marked_offset = $4,
+        mark_crashes = CASE
+            WHEN known.marked_offset = $4 THEN known.mark_crashes + 1
+            WHEN known.marked_offset > $4 THEN known.mark_crashes
+            ELSE 0 END,
+        marked_offset = greatest(known.marked_offset, $4),
         updated_at = clock_timestamp()
     WHERE worker = $1 AND topic = $2 AND kafka_partition = $3
-    RETURNING mark_crashes
+    RETURNING CASE WHEN marked_offset = $4 THEN mark_crashes ELSE 0 END
 """
 _END_OF_CARE = """
     UPDATE worker_crashes SET unclean_starts = 0, marked_offset = NULL, mark_crashes = 0, committed_offset = $4

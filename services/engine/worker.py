@@ -98,7 +98,7 @@ class Worker:
         crashes = CrashWatch(database, name)
         kafka = Gate(self._pauses)
         turns = Turns(
-            database=Gate(self._pauses, reachable=partial(database.probe, within_s=POOL_ACQUIRE_S)),
+            database=Gate(self._pauses, reachable=self._database_is_back),
             kafka=kafka,
             guard=FloodGuard(enabled=settings.flood_guard == "on"),
             pauses=self._pauses,
@@ -109,14 +109,11 @@ class Worker:
         )
         lane = partial(Lane, settings, ladder=ladder, crashes=crashes, holds_still=self._holds_still)
         self._main = lane(group=topics.group(name), topics=topics.sources(name), on_gone=lambda _: None)
-        self._retry = lane(
-            group=topics.retry_group(name), topics=(topics.retry_pattern(name),), on_gone=self._parking.drop
-        )
+        tiers = (topics.retry_pattern(name),)
+        self._retry = lane(group=topics.retry_group(name), topics=tiers, on_gone=self._parking.drop)
         self._lanes = (self._main, self._retry)
-        processor = partial(
-            Processor, turns=turns, handling=self._handling, settler=settler, ladder=ladder, crashes=crashes
-        )
-        self._processors = {lane: processor(lane, measures=self._measures) for lane in self._lanes}
+        processor = partial(Processor, turns=turns, handling=self._handling, settler=settler, ladder=ladder)
+        self._processors = {lane: processor(lane, crashes=crashes, measures=self._measures) for lane in self._lanes}
 
     def is_live(self) -> bool:
         """No dependency is asked: a restart cures none."""
@@ -183,23 +180,21 @@ class Worker:
 
     async def _start(self, lane: Lane, dispatcher: Dispatcher, deliveries: list[Delivery]) -> None:
         process = self._processors[lane].process
-        if not self._handling.singly:
-            if deliveries:
-                await dispatcher.start(None, partial(process, deliveries))
-            return
-        for delivery in deliveries:
-            await dispatcher.start(delivery.record.key, partial(process, [delivery]))
+        if self._handling.singly:
+            for delivery in deliveries:
+                await dispatcher.start(delivery.record.key, partial(process, [delivery]))
+        elif deliveries:
+            await dispatcher.start(None, partial(process, deliveries))
 
     async def _drain(self, intake: Collection["asyncio.Task[None]"]) -> None:
-        """Nothing new; what is in flight gets its time. Parked records are dropped: they are uncommitted, so safe."""
+        """Nothing new; what is in flight gets its time. Parked records are uncommitted: they may be dropped."""
         self._draining = True
         for task in intake:
             task.cancel()
         self._hold_everything()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_BUDGET_S):
-                for lane in self._lanes:
-                    await lane.quiet()
+                await asyncio.gather(*(lane.quiet() for lane in self._lanes))
 
     def _holds_still(self) -> bool:
         return self._pauses.stands("dependency") or self._pauses.stands("flood")
@@ -209,11 +204,11 @@ class Worker:
         if reason == "flood":
             self._flood_quiet = standing
             if standing:
+                # Then records are tried one at a time, so they have to come in again.
                 asyncio.get_running_loop().call_later(FLOOD_PAUSE_S, self._end_flood_quiet)
         self._hold_everything()
 
     def _end_flood_quiet(self) -> None:
-        """From now on records are tried one at a time, so they have to come in again."""
         self._flood_quiet = False
         self._hold_everything()
 
@@ -240,6 +235,13 @@ class Worker:
             )
             self._measures.sampled_pool(self._database)
             await asyncio.sleep(_SAMPLE_INTERVAL_S)
+
+    async def _database_is_back(self) -> bool:
+        """Then every connection is made anew: one from before may still lead to a server that takes no writes."""
+        if not await self._database.probe(within_s=POOL_ACQUIRE_S):
+            return False
+        await self._database.pool.expire_connections()
+        return True
 
     async def _await_database(self) -> None:
         """Ready means that the pool has worked once."""

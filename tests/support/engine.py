@@ -1,14 +1,18 @@
 """A worker of the engine with a small handler, in the test's own process, and what Kafka and PostgreSQL say of it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aiohttp
 import asyncpg
+from prometheus_client.parser import text_string_to_metric_families
 
 from services.common.codec import load_codec
 from services.common.database import Transaction, open_database
+from services.common.errors import DependencyError
 from services.common.events import Event, PaymentSucceeded, PurchaseAdjusted, adjustment_event_id, purchase_id_of
 from services.common.settings import Settings
 from services.common.topics import Topics
@@ -40,6 +44,7 @@ class Notebook:
     failing: dict[str, Exception] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    slow_s: float = 0.0
     batches: list[list[str]] = field(default_factory=list)
     emits: bool = False
 
@@ -51,6 +56,7 @@ class Notebook:
         orders = [event.order_id for event in events]
         self.batches.append(orders)
         await transaction.execute(_INSERT, orders)
+        await asyncio.sleep(self.slow_s)
         for order_id in orders:
             if order_id in self.failing and self.failures.get(order_id, 1) > 0:
                 if len(orders) == 1 and order_id in self.failures:
@@ -78,12 +84,16 @@ def adjusted(event: PaymentSucceeded) -> PurchaseAdjusted:
     )
 
 
-async def make_table(database_url: str) -> None:
+async def execute(database_url: str, statements: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        await connection.execute(_TABLE)
+        await connection.execute(statements)
     finally:
         await connection.close()
+
+
+async def make_table(database_url: str) -> None:
+    await execute(database_url, _TABLE)
 
 
 async def handled(database_url: str) -> Mapping[str, int]:
@@ -128,7 +138,31 @@ async def dead_letters(settings: Settings) -> list[Record]:
 
 
 async def is_idle(settings: Settings) -> bool:
-    """Both groups have committed everything."""
+    """Both groups have committed everything; false while a broker has only just come back."""
     topics = Topics.of(settings)
-    main = await read_lag(settings, topics.group(WORKER), topics.sources(WORKER))
-    return not main + await read_lag(settings, topics.retry_group(WORKER), topics.tiers(WORKER))
+    try:
+        main = await read_lag(settings, topics.group(WORKER), topics.sources(WORKER))
+        return not main + await read_lag(settings, topics.retry_group(WORKER), topics.tiers(WORKER))
+    except DependencyError:
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def sample_of(settings: Settings, name: str, **labels: str) -> float:
+    """One figure from the worker's own /metrics. Raises AssertionError while it does not listen yet."""
+    url = f"http://{settings.gateway_host}:{settings.metrics_port}/metrics"
+    try:
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            text = await response.text()
+    except aiohttp.ClientConnectionError as error:
+        raise AssertionError(str(error)) from error
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name and labels.items() <= sample.labels.items():
+                return float(sample.value)
+    raise AssertionError(f"no {name} with {labels}")

@@ -1,0 +1,133 @@
+"""While PostgreSQL or Kafka is away the worker holds still: no retry is used, nothing is dead, and then all goes on."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.common.settings import Settings
+from services.common.topic_admin import apply_topics
+from services.common.topics import Topics
+from services.engine.records import Record
+from services.operations.migrations import migrate
+from services.operations.topic_reader import read_topics
+from services.sandbox.stack import Stack, temporary_stack
+from tests.support.databases import create_database
+from tests.support.engine import (
+    WORKER,
+    Notebook,
+    execute,
+    free_port,
+    handled,
+    is_idle,
+    make_table,
+    put,
+    record_of,
+    running_worker,
+    sample_of,
+)
+from tests.support.events import payment_succeeded
+from tests.support.eventually import eventually
+
+ORDERS = [f"ord_{number}" for number in range(30)]
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Servers that nobody else uses, since they are stopped."""
+    settings = Settings.from_environment(kafka_bootstrap_servers=None, database_url="")
+    with temporary_stack(settings, tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
+
+
+@pytest.fixture
+async def own(own_stack: Stack, tmp_path: Path) -> Settings:
+    url = await create_database(own_stack.database_url, f"engine_{secrets.token_hex(4)}")
+    settings = Settings.from_environment(
+        kafka_bootstrap_servers=own_stack.kafka_bootstrap_servers,
+        kafka_topic_prefix=f"test-{secrets.token_hex(4)}-",
+        kafka_partitions=2,
+        database_url=url,
+        database_deadline="1s",
+        state_directory=tmp_path,
+        metrics_port=free_port(),
+    )
+    await migrate(url)
+    await make_table(url)
+    await apply_topics(settings)
+    return settings
+
+
+@pytest.mark.parametrize("fault", ["stop", "pause"])
+async def test_postgresql_away(own: Settings, own_stack: Stack, fault: str) -> None:
+    notebook = Notebook(emits=True)
+    async with running_worker(own, notebook.shape):
+        await put(own, record_of(own, payment_succeeded("ord_first")))
+        await eventually(lambda: notebook.tries("ord_first"))
+        hurt, heal = _faults(own_stack, fault)
+        await asyncio.to_thread(hurt)
+        try:
+            await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
+            await eventually(lambda: _is_paused(own))
+        finally:
+            await asyncio.to_thread(heal)
+        await eventually(lambda: _has_resumed(own))
+        await eventually(lambda: is_idle(own), every_s=0.5)
+
+    assert set(await handled(own.required_database_url())) == {"ord_first", *ORDERS}
+    assert await _retried_or_dead(own) == []
+
+
+async def test_postgresql_that_takes_no_writes(own: Settings, own_stack: Stack) -> None:
+    database = own.required_database_url().rsplit("/", 1)[1]
+    await execute(own_stack.database_url, f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
+    async with running_worker(own, Notebook().shape):
+        await eventually(lambda: _is_paused(own))
+        # Connections from before stay read-only, as they do after a failover.
+        await execute(own_stack.database_url, f"ALTER DATABASE {database} RESET default_transaction_read_only")
+        await eventually(lambda: _has_resumed(own))
+        await eventually(lambda: is_idle(own), every_s=0.5)
+
+    assert set(await handled(own.required_database_url())) == set(ORDERS)
+    assert await _retried_or_dead(own) == []
+
+
+@pytest.mark.timeout(120)
+async def test_kafka_away_after_the_commit(own: Settings, own_stack: Stack) -> None:
+    notebook = Notebook(emits=True, slow_s=0.3)
+    await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
+    async with running_worker(own, notebook.shape):
+        await eventually(lambda: notebook.batches)
+        await asyncio.to_thread(own_stack.kafka.stop)
+        try:
+            await eventually(lambda: _is_paused(own), within_s=30)
+        finally:
+            await asyncio.to_thread(own_stack.kafka.start)
+        await eventually(lambda: _has_resumed(own), within_s=30)
+        await eventually(lambda: is_idle(own), within_s=30, every_s=0.5)
+
+    emitted = await read_topics(own, [f"{own.kafka_topic_prefix}purchase.adjusted"])
+    assert {record.key for record in emitted} == {order.encode() for order in ORDERS}
+    assert set(await handled(own.required_database_url())) == set(ORDERS)
+    assert await _retried_or_dead(own) == []
+
+
+def _faults(stack: Stack, name: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    server = stack.postgres
+    return (server.stop, server.start) if name == "stop" else (server.pause, server.resume)
+
+
+async def _is_paused(settings: Settings) -> bool:
+    return await sample_of(settings, "coursepay_worker_paused", reason="dependency") == 1
+
+
+async def _has_resumed(settings: Settings) -> bool:
+    return not await _is_paused(settings)
+
+
+async def _retried_or_dead(settings: Settings) -> list[Record]:
+    topics = Topics.of(settings)
+    return await read_topics(settings, [*topics.tiers(WORKER), topics.dead_letters(WORKER)])
