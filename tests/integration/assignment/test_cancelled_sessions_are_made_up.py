@@ -34,6 +34,12 @@ async def test_the_make_up_session_is_at_the_end_in_the_same_slot(world: World, 
     assert not await world.drifted()
 
 
+async def test_the_last_session_is_not_made_up_on_its_own_date(world: World, purchase: UUID) -> None:
+    last = (await world.sessions(purchase))[-1]
+    await _cancel(world, last["id"])
+    assert (await world.starts(purchase))[-1] == last["starts_at"] + timedelta(days=5)
+
+
 async def test_the_make_up_session_avoids_holidays_leave_and_others(world: World, purchase: UUID) -> None:
     monday = MONDAY + timedelta(weeks=5)
     await world.connection.execute("INSERT INTO holidays VALUES ('XX', $1, 'a day off')", monday)

@@ -117,3 +117,17 @@ async def test_time_zones_and_odd_minutes_do_not_hide_a_trainer(world: World) ->
         "order-1", timeZone="Asia/Kathmandu", timeSlot="18:20", durationMinutes=45, weekdays=[1], course=COURSE
     )
     assert decision["trainer_id"] == "kathmandu"
+
+
+async def test_the_minute_counts_not_the_half_hour(world: World) -> None:
+    """The prefilter knows half hours and both offsets of a zone; the exact dates decide."""
+    await world.trainer("trainer-1", weeklySlots=[{"weekday": 1, "from": "18:20", "to": "19:05"}])
+    for slot in ("18:15", "18:21"):
+        decision = await world.buy(f"order-{slot[-2:]}", timeSlot=slot, durationMinutes=45, weekdays=[1])
+        assert (decision["status"], decision["filter"]) == ("pending", "slot")
+    await world.trainer(
+        "summer", timeZone="America/New_York", weeklySlots=[{"weekday": 2, "from": "18:00", "to": "19:00"}]
+    )
+    # In UTC the trainer's hour begins at 22:00 in summer and at 23:00 in winter; these dates have both.
+    decision = await world.buy("order-1", timeZone="UTC", timeSlot="22:00", weekdays=[2])
+    assert (decision["status"], decision["filter"]) == ("pending", "slot")
