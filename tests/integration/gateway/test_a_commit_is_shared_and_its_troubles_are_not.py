@@ -3,13 +3,21 @@
 import asyncio
 import time
 
+import pytest
 from structlog.testing import capture_logs
 
+from services.gateway_api import recording
 from services.gateway_api.payments import Meaning
 from services.gateway_api.recording import open_recorder
 from tests.support.books import fact_rows, outbox_events, payment_row
 from tests.support.checkout import CONFIRM, confirm, signed_callback
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, owner_connection, place_order
+
+KILL_WAITING = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name = 'test' AND wait_event_type = 'Lock'
+"""
 
 
 async def test_twenty_at_once_need_few_commits(gateway: Gateway, database_url: str) -> None:
@@ -73,3 +81,34 @@ async def test_a_caller_who_hangs_up_takes_nobody_along(gateway: Gateway, databa
     assert all(one.accepted is not None for one in again)
     assert len(await outbox_events(database_url)) == 6
     assert {fact["status"] for fact in await fact_rows(database_url)} == {Meaning.SIGNED}
+
+
+async def test_a_connection_that_dies_is_a_503_and_asking_again_is_right(gateway: Gateway, database_url: str) -> None:
+    order = await place_order(gateway, key="key-1")
+    fields = signed_callback(gateway, order["providerOrderId"], "pay_1")
+    async with owner_connection(database_url) as connection:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM payments WHERE order_id = $1 FOR UPDATE", order["orderId"])
+            waiting = asyncio.create_task(confirm(gateway, fields))
+
+            async def killed() -> bool:
+                return bool(await connection.fetchval(KILL_WAITING))
+
+            await eventually(killed, within_s=1, every_s=0.01)
+            assert (await waiting)[0] == 503
+        assert (await confirm(gateway, fields))[0] == 200
+    assert len(await outbox_events(database_url)) == 1
+
+
+async def test_above_the_limit_of_waiting_ones_it_is_503_at_once(
+    gateway: Gateway, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "RECORDING_QUEUE_MAX", 3)
+    order = await place_order(gateway, key="key-1")
+    fields = signed_callback(gateway, order["providerOrderId"], "pay_1")
+    async with owner_connection(database_url) as connection, connection.transaction():
+        await connection.execute("SELECT FROM payments WHERE order_id = $1 FOR UPDATE", order["orderId"])
+        answers = await asyncio.gather(*(confirm(gateway, fields) for _ in range(12)))
+    assert {status for status, _ in answers} == {503}
+    assert "/problems/overloaded" in {told["type"] for _, told in answers}
+    assert (await confirm(gateway, fields))[0] == 200

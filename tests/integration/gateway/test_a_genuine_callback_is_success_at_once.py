@@ -120,3 +120,16 @@ async def test_signatures_and_bodies_stay_out_of_the_log(gateway: Gateway, capsy
     assert fields["razorpay_payment_id"] in written.out
     assert fields["razorpay_signature"] not in written.out + written.err
     assert "0" * 64 not in written.out + written.err
+
+
+async def test_each_outcome_is_measured_and_old_secrets_are_counted(gateway: Gateway) -> None:
+    order = await place_order(gateway, key="key-1")
+    fields = await pay(gateway, order)
+    for body in (fields, fields, {**fields, "razorpay_signature": ""}):
+        await confirm(gateway, body)
+    await confirm(gateway, {"provider": "stripe", "payment_intent": "pi_unknown"})
+    _, metrics = await gateway.call("GET", "/metrics")
+    count = "coursepay_confirmation_duration_seconds_count"
+    for outcome, number in (("succeeded", 1), ("replayed", 1), ("refused", 2), ("pending", 0), ("unavailable", 0)):
+        assert f'{count}{{outcome="{outcome}"}} {number}.0' in metrics
+    assert 'coursepay_secret_used_total{position="1",provider="razorpay"} 2.0' in metrics
