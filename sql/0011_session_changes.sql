@@ -35,21 +35,22 @@ BEGIN
 END
 $$;
 
--- An allocation is load until its last session is completed, cancelled or past; and again when one is added.
+-- An approved allocation is load until its last session is completed, cancelled or past; and again when one is added.
 CREATE FUNCTION settle_load(allocation uuid) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     counted trainer_allocations;
-    has_future boolean := EXISTS (SELECT FROM tutoring_sessions
-                                   WHERE allocation_id = allocation AND status = 'scheduled'
-                                     AND ends_at > clock_timestamp());
+    is_load boolean;
 BEGIN
     SELECT * INTO counted FROM trainer_allocations WHERE id = allocation;
-    IF counted.trainer_id IS NULL OR has_future = (counted.released_at IS NULL) THEN
+    is_load := counted.status = 'approved'
+        AND EXISTS (SELECT FROM tutoring_sessions
+                     WHERE allocation_id = allocation AND status = 'scheduled' AND ends_at > clock_timestamp());
+    IF counted.trainer_id IS NULL OR is_load = (counted.released_at IS NULL) THEN
         RETURN;
     END IF;
-    PERFORM change_load(counted.trainer_id, CASE WHEN has_future THEN 1 ELSE -1 END * counted.weekly_minutes);
-    UPDATE trainer_allocations SET released_at = CASE WHEN has_future THEN NULL ELSE clock_timestamp() END
+    PERFORM change_load(counted.trainer_id, CASE WHEN is_load THEN 1 ELSE -1 END * counted.weekly_minutes);
+    UPDATE trainer_allocations SET released_at = CASE WHEN is_load THEN NULL ELSE clock_timestamp() END
      WHERE id = allocation;
 END
 $$;

@@ -74,6 +74,8 @@ BEGIN
     END IF;
     UPDATE trainer_allocations SET status = 'cancelled', decided_at = clock_timestamp() WHERE id = live.id
     RETURNING * INTO live;
+    -- Also when a session is going on.
+    PERFORM settle_load(live.id);
     RETURN decision_about('ok', bought, live);
 END
 $$;

@@ -84,6 +84,21 @@ async def test_a_revoked_purchase_lets_its_trainer_go(world: World, purchase: UU
     assert not await world.drifted()
 
 
+async def test_a_session_that_goes_on_does_not_hold_the_trainer_of_a_revoked_purchase(
+    world: World, purchase: UUID
+) -> None:
+    await world.connection.execute(
+        """
+        UPDATE tutoring_sessions SET starts_at = now() - interval '1 min', ends_at = now() + interval '1 h'
+         WHERE sequence_no = 1
+        """
+    )
+    await world.adjust(purchase, status="revoked")
+    assert [row["sequence_no"] for row in await world.sessions(purchase)] == [1]
+    assert await world.load("trainer-1") == 0
+    assert not await world.drifted()
+
+
 async def test_a_won_dispute_after_all_books_what_was_not_held(world: World, purchase: UUID) -> None:
     await _complete(world, purchase, 3)
     await world.adjust(purchase, status="revoked")
