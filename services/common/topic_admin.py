@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -17,6 +18,9 @@ from services.common.settings import Settings
 from services.common.topics import Topics, TopicSpec
 
 _CALL_S = 20.0
+# librdkafka gives up first, by its own timeout: a client that is dropped with a call under way may crash.
+_RESULT_S = 30.0
+Result = TypeVar("Result")
 _LOOK_S = 0.05
 
 
@@ -35,7 +39,7 @@ async def apply_topics(settings: Settings) -> list[str]:
     Returns once the cluster shows them all: a worker that subscribes to a pattern before that finds a new tier only
     when it next refreshes its metadata, half a minute later.
     """
-    created = await asyncio.to_thread(_apply, settings)
+    created = await asyncio.to_thread(_with_client, settings, _apply)
     deadline = time.monotonic() + _CALL_S
     while created and not await asyncio.to_thread(_shows, settings, created):
         if time.monotonic() > deadline:
@@ -46,7 +50,7 @@ async def apply_topics(settings: Settings) -> list[str]:
 
 async def check_topics(settings: Settings) -> list[TopicDifference]:
     """What differs between the manifest and the cluster. Raises DependencyError when the cluster does not answer."""
-    return await asyncio.to_thread(_check, settings)
+    return await asyncio.to_thread(_with_client, settings, _check)
 
 
 async def delete_topics(settings: Settings) -> None:
@@ -55,30 +59,44 @@ async def delete_topics(settings: Settings) -> None:
     """
     if not settings.kafka_topic_prefix:
         raise ValueError("only topics with a prefix are deleted")
-    await asyncio.to_thread(_delete, settings)
+    await asyncio.to_thread(_with_client, settings, _delete)
 
 
 def broker_answers(bootstrap_servers: str, within_s: float) -> bool:
     """Whether a metadata request is answered."""
-    client = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200})
-    try:
-        client.list_topics(timeout=within_s)
-    except KafkaException:
-        return False
+    config = {"bootstrap.servers": bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200}
+    with AdminClient(config) as client:
+        try:
+            client.list_topics(timeout=within_s)
+        except KafkaException:
+            return False
     return True
 
 
-def _apply(settings: Settings) -> list[str]:
-    client = AdminClient(client_config(settings, "coursepay-topics"))
+def _client(settings: Settings) -> AdminClient:
+    """To be closed by `with`: one that the garbage collector ends on a thread of librdkafka's aborts the process
+    (confluent-kafka-python#2131).
+    """
+    return AdminClient(client_config(settings, "coursepay-topics"))
+
+
+def _with_client(settings: Settings, call: Callable[[AdminClient, Settings], Result]) -> Result:
+    with _client(settings) as client:
+        return call(client, settings)
+
+
+def _apply(client: AdminClient, settings: Settings) -> list[str]:
     existing = _existing(client)
     missing = [spec for spec in Topics.of(settings).manifest() if spec.name not in existing]
     if not missing:
         return []
-    futures = client.create_topics([_new_topic(spec) for spec in missing], operation_timeout=_CALL_S)
+    futures = client.create_topics(
+        [_new_topic(spec) for spec in missing], operation_timeout=_CALL_S, request_timeout=_CALL_S
+    )
     created = []
     for name, future in futures.items():
         try:
-            future.result(timeout=_CALL_S)
+            future.result(timeout=_RESULT_S)
             created.append(name)
         except KafkaException as error:
             # Somebody else created it meanwhile.
@@ -88,22 +106,23 @@ def _apply(settings: Settings) -> list[str]:
 
 
 def _shows(settings: Settings, names: list[str]) -> bool:
-    return set(names) <= set(_existing(AdminClient(client_config(settings, "coursepay-topics"))))
+    with _client(settings) as client:
+        return set(names) <= set(_existing(client))
 
 
-def _delete(settings: Settings) -> None:
-    client = AdminClient(client_config(settings, "coursepay-topics"))
+def _delete(client: AdminClient, settings: Settings) -> None:
     existing = _existing(client)
     doomed = [spec.name for spec in Topics.of(settings).manifest() if spec.name in existing]
-    for name, future in client.delete_topics(doomed, operation_timeout=_CALL_S).items() if doomed else ():
+    for name, future in (
+        client.delete_topics(doomed, operation_timeout=_CALL_S, request_timeout=_CALL_S).items() if doomed else ()
+    ):
         try:
-            future.result(timeout=_CALL_S)
+            future.result(timeout=_RESULT_S)
         except KafkaException as error:
             raise DependencyError(f"deleting {name}: {error.args[0].str()}", dependency="kafka") from error
 
 
-def _check(settings: Settings) -> list[TopicDifference]:
-    client = AdminClient(client_config(settings, "coursepay-topics"))
+def _check(client: AdminClient, settings: Settings) -> list[TopicDifference]:
     existing = _existing(client)
     specs = Topics.of(settings).manifest()
     present = [spec for spec in specs if spec.name in existing]
@@ -132,9 +151,11 @@ def _existing(client: AdminClient) -> Mapping[str, int]:
 def _configs(client: AdminClient, names: list[str]) -> Mapping[str, Mapping[str, str]]:
     if not names:
         return {}
-    futures = client.describe_configs([ConfigResource(ResourceType.TOPIC, name) for name in names])
+    futures = client.describe_configs(
+        [ConfigResource(ResourceType.TOPIC, name) for name in names], request_timeout=_CALL_S
+    )
     return {
-        resource.name: {key: entry.value for key, entry in future.result(timeout=_CALL_S).items()}
+        resource.name: {key: entry.value for key, entry in future.result(timeout=_RESULT_S).items()}
         for resource, future in futures.items()
     }
 

@@ -8,22 +8,17 @@ everything that is still there.
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka import Consumer, TopicPartition
 
-from services.common.errors import DependencyError
-from services.common.kafka_config import client_config
 from services.common.settings import Settings
 from services.common.topic_admin import TopicDifference
 from services.common.topics import WORKERS, Topics
 from services.operations.limits import KAFKA_CALL_S
+from services.operations.topic_client import consumer_for, translated, watermarks_of
 
 # A topic and the number of a partition of it.
 _Place = tuple[str, int]
@@ -57,21 +52,21 @@ async def retired_tiers(settings: Settings) -> list[TopicDifference]:
 
 def _measure(settings: Settings) -> Backlog:
     topics = Topics.of(settings)
-    # A client of its own for each look: an old one may get no group offsets for minutes after a broker restart.
-    client = AdminClient(client_config(settings, "coursepay-sampler"))
-    with _translated():
+    groups: dict[str, list[_Place]] = {}
+    tiers: dict[str, tuple[str, str]] = {}
+    with _client(settings, "coursepay-sampler") as client, translated():
         existing = client.list_topics(timeout=KAFKA_CALL_S).topics
-        groups: dict[str, list[_Place]] = {}
-        tiers: dict[str, tuple[str, str]] = {}
         for worker in WORKERS:
             groups[topics.group(worker)] = _places(existing, topics.sources(worker))
             own = {topic: tier for topic in existing if (tier := _tier_of(topic, topics, worker)) is not None}
             groups[topics.retry_group(worker)] = _places(existing, own)
             tiers |= {topic: (worker, tier) for topic, tier in own.items()}
-        committed = {group: _committed(client, group, places) for group, places in groups.items()}
-        low, high = _ends(client, {place for places in groups.values() for place in places})
+        committed = {group: _committed(settings, group, places) for group, places in groups.items()}
+        ends = {place: watermarks_of(client, place) for places in groups.values() for place in places}
     behind = {
-        (topic, group): _sum_behind([place for place in places if place[0] == topic], committed[group], low, high)
+        (topic, group): sum(
+            _behind(ends[place], committed[group].get(place, 0)) for place in places if place[0] == topic
+        )
         for group, places in groups.items()
         for topic in {place[0] for place in places}
     }
@@ -90,44 +85,29 @@ def _places(existing: Mapping[str, Any], wanted: Iterable[str]) -> list[_Place]:
     return [(topic, number) for topic in wanted if topic in existing for number in existing[topic].partitions]
 
 
-def _committed(client: AdminClient, group: str, places: list[_Place]) -> Mapping[_Place, int]:
-    """Only what the group has committed."""
+def _committed(settings: Settings, group: str, places: list[_Place]) -> Mapping[_Place, int]:
+    """Only what the group has committed.
+
+    Asked by a consumer that never joins: the admin client's call of that name crashed the process when the group's
+    coordinator was new or moving (confluent-kafka 2.16.1). It is made anew for each look: an old client may get no
+    offsets for minutes after a broker restart.
+    """
     if not places:
         return {}
-    request = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in places])
-    futures = client.list_consumer_group_offsets([request], request_timeout=KAFKA_CALL_S)
-    positions = _result(futures[group]).topic_partitions
+    with _client(settings, group) as client:
+        positions = client.committed([TopicPartition(*place) for place in places], timeout=KAFKA_CALL_S)
     return {(position.topic, position.partition): position.offset for position in positions if position.offset >= 0}
 
 
-def _ends(client: AdminClient, places: set[_Place]) -> tuple[Mapping[_Place, int], Mapping[_Place, int]]:
-    if not places:
-        return {}, {}
-    low, high = (
-        client.list_offsets({TopicPartition(*place): spec for place in places}, request_timeout=KAFKA_CALL_S)
-        for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    )
-    return (
-        {(at.topic, at.partition): _result(future).offset for at, future in low.items()},
-        {(at.topic, at.partition): _result(future).offset for at, future in high.items()},
-    )
-
-
-def _sum_behind(
-    places: list[_Place], committed: Mapping[_Place, int], low: Mapping[_Place, int], high: Mapping[_Place, int]
-) -> int:
-    return sum(max(0, high[place] - max(committed.get(place, 0), low[place])) for place in places)
-
-
-def _result(future: "Future[Any]") -> Any:  # noqa: ANN401 - the client's own untyped results
-    return future.result(timeout=KAFKA_CALL_S)
+def _behind(ends: tuple[int, int], committed: int) -> int:
+    low, high = ends
+    return max(0, high - max(committed, low))
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _client(settings: Settings, group: str) -> Iterator[Consumer]:
+    consumer = consumer_for(settings, group)
     try:
-        yield
-    except KafkaException as error:
-        raise DependencyError(f"Kafka: {error.args[0].str()}", dependency="kafka") from error
-    except FutureTimeoutError as error:
-        raise DependencyError("Kafka did not answer in time", dependency="kafka") from error
+        yield consumer
+    finally:
+        consumer.close()
