@@ -1,7 +1,7 @@
 """`coursepay dlq ls`, `stats` and `show`: nothing here changes anything."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -105,12 +105,12 @@ def _print_histogram(worker: str, found: Histogram) -> None:
     out.print(f"[bold]{worker}[/bold]: {found.records} dead letters")
     table = Table(title="by fingerprint")
     for name in ("fingerprint", "records", "kind", "class", "message"):
-        table.add_column(name, justify="right" if name == "records" else "left", overflow="fold")
+        table.add_column(name, justify="right" if name == "records" else "left", no_wrap=name != "message")
     for fingerprint, group in sorted(found.groups.items(), key=lambda pair: -pair[1].records)[:_TOP]:
         table.add_row(fingerprint, str(group.records), group.kind, group.error_class, group.message[:200])
     out.print(table)
     for dimension in ("origin", "hour", "replay_count"):
-        counts: Mapping[str, int] = found.by.get(dimension, {})
+        counts = found.by.get(dimension, {})
         table = Table(title=f"by {dimension.replace('_', ' ')}", show_header=False)
         for value, count in sorted(counts.items(), key=lambda pair: pair[0])[-_TOP:]:
             table.add_row(value, str(count))

@@ -25,6 +25,7 @@ from services.operations.replay.refusals import EXIT_REFUSED, BadFilterError, Re
 _ROLE = "coursepay_operations"
 _NAME = "coursepay-dlq"
 _CONNECTIONS = 4
+_PIPE_COLUMNS = 200
 Verb = Callable[[Tools, asyncio.Event], Awaitable[int]]
 
 
@@ -68,8 +69,11 @@ async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
 
 
 def console(*, json: bool = False) -> Console:
-    """Tables and progress; on stderr when stdout belongs to a program."""
-    return Console(stderr=json, highlight=False)
+    """Tables and progress; on stderr when stdout belongs to a program. Rich makes a pipe 80 columns wide, which folds
+    what somebody wants to grep.
+    """
+    out = Console(stderr=json, highlight=False)
+    return out if out.is_terminal else Console(stderr=json, highlight=False, width=_PIPE_COLUMNS)
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - any JSON value

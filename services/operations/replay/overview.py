@@ -3,7 +3,6 @@
 Table: dead_letters (read only).
 """
 
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,7 +50,7 @@ class Histogram:
 
     records: int = 0
     groups: dict[str, Group] = field(default_factory=dict)
-    by: dict[str, Counter[str]] = field(default_factory=dict)
+    by: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def add(self, letter: Letter) -> None:
         at_ms = letter.record.timestamp_ms
@@ -65,7 +64,8 @@ class Histogram:
         }
         self.records += 1
         for dimension, value in values.items():
-            self.by.setdefault(dimension, Counter())[value] += 1
+            counts = self.by.setdefault(dimension, {})
+            counts[value] = counts.get(value, 0) + 1
         group = self.groups.setdefault(
             letter.fingerprint,
             Group(
