@@ -13,7 +13,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from services.common.errors import DependencyError
-from services.common.kafka_config import client_config
+from services.common.kafka_config import Config, client_config
 from services.common.settings import Settings
 from services.common.topics import Topics, TopicSpec
 
@@ -64,7 +64,7 @@ async def delete_topics(settings: Settings) -> None:
 
 def broker_answers(bootstrap_servers: str, within_s: float) -> bool:
     """Whether a metadata request is answered."""
-    config = {"bootstrap.servers": bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200}
+    config: Config = {"bootstrap.servers": bootstrap_servers, "log_level": 0, "reconnect.backoff.max.ms": 200}
     with AdminClient(config) as client:
         try:
             client.list_topics(timeout=within_s)

@@ -45,7 +45,7 @@ def partitions_of(consumer: Consumer, topics: Sequence[str]) -> list[tuple[str, 
 
 def ends_of(consumer: Consumer, topics: Sequence[str]) -> Ends:
     """Of every partition of the topics that exist. Raises DependencyError, KafkaException."""
-    return {place: _watermarks(consumer, TopicPartition(*place)) for place in partitions_of(consumer, topics)}
+    return {place: watermarks_of(consumer, place) for place in partitions_of(consumer, topics)}
 
 
 @contextmanager
@@ -57,11 +57,13 @@ def translated() -> Iterator[None]:
         raise DependencyError(f"Kafka: {error.args[0].str()}", dependency="kafka") from error
 
 
-def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
-    """A partition that was just made, or whose leader moves, has none for a moment."""
+def watermarks_of(consumer: Consumer, place: tuple[str, int]) -> tuple[int, int]:
+    """The first offset and the one after the last. A partition that was just made, or whose leader moves, has none for
+    a moment. Raises DependencyError, KafkaException.
+    """
     for left in reversed(range(_TRIES)):
         try:
-            watermarks = consumer.get_watermark_offsets(place, timeout=CALL_S)
+            watermarks = consumer.get_watermark_offsets(TopicPartition(*place), timeout=CALL_S)
         except KafkaException as error:
             if not left or error.args[0].code() not in _MOVING:
                 raise
@@ -71,4 +73,4 @@ def _watermarks(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
             continue
         if watermarks is not None:
             return watermarks
-    raise DependencyError(f"no watermarks of {place.topic}/{place.partition}", dependency="kafka")
+    raise DependencyError(f"no watermarks of {place[0]}/{place[1]}", dependency="kafka")

@@ -144,8 +144,7 @@ def _since(consumer: Consumer, topics: Sequence[str], timestamp_ms: int) -> Ends
 
 
 def _has_members(settings: Settings, group: str) -> bool:
-    client = AdminClient(client_config(settings, "coursepay-topic-reader"))
-    with translated():
+    with translated(), AdminClient(client_config(settings, "coursepay-topic-reader")) as client:
         described = client.describe_consumer_groups([group], request_timeout=CALL_S)[group].result()
     return bool(described.members)
 
