@@ -3,8 +3,11 @@
 import fcntl
 import hashlib
 import os
+import platform
+import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -19,7 +22,7 @@ from services.sandbox.stack.java import find_maven
 
 POM = Path(__file__).resolve().parents[3] / "deploy" / "local" / "pom.xml"
 _FETCH_S = 900.0
-_LAST_LINES = 5
+_PARTIAL = "partial-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +43,14 @@ def fetch_artifacts(settings: Settings, pom: Path = POM) -> Artifacts:
             f"{pom} is missing: run from a checkout, or set the addresses of servers that you have"
         )
     cache = _cache(settings)
-    complete = cache / f"servers-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
-    with _locked(cache / "lock"):
-        if not complete.is_dir():
-            _fill(complete, pom)
+    # A home directory may be shared by machines of different kinds.
+    kind = f"{sys.platform}-{platform.machine()}"
+    complete = cache / f"servers-{kind}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    # It may be somebody else's, who filled it.
+    if not complete.is_dir():
+        with _locked(cache / "lock"):
+            if not complete.is_dir():
+                _fill(complete, pom)
     return Artifacts(jars=complete / "jars", postgres=complete / "postgres")
 
 
@@ -51,7 +58,10 @@ def _cache(settings: Settings) -> Path:
     """As root it is where an unprivileged user may read, since PostgreSQL refuses to run as root."""
     default = Path("/var/cache/coursepay") if os.geteuid() == 0 else Path.home() / ".cache" / "coursepay"
     cache = settings.cache_directory or default
-    cache.mkdir(parents=True, exist_ok=True)
+    if not cache.is_dir():
+        cache.mkdir(parents=True)
+        # Whatever the umask is.
+        cache.chmod(0o755)
     return cache
 
 
@@ -64,7 +74,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _fill(complete: Path, pom: Path) -> None:
     """Renamed when whole, so that an interrupted fetch leaves nothing that looks complete."""
-    with tempfile.TemporaryDirectory(prefix="partial-", dir=complete.parent) as name:
+    for interrupted in complete.parent.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(interrupted)
+    with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=complete.parent) as name:
         partial = Path(name)
         partial.chmod(0o755)
         _run_maven(pom, partial / "jars")
@@ -96,12 +108,19 @@ def _run_maven(pom: Path, jars: Path) -> None:
         except subprocess.TimeoutExpired:
             raise ConfigurationError(f"Maven did not fetch the servers within {_FETCH_S:.0f} s; try again") from None
     if ended.returncode != 0:
-        lines = [line for line in (ended.stdout + ended.stderr).splitlines() if "ERROR" in line][:_LAST_LINES]
-        raise ConfigurationError("Maven could not fetch the servers: " + " ".join(lines))
+        raise ConfigurationError(f"Maven could not fetch the servers: {_reason(ended.stdout + ended.stderr)}")
+
+
+def _reason(output: str) -> str:
+    """What Maven says first; the rest is about how to learn more. It colours even what is captured."""
+    lines = (re.sub(r"\x1b\[[0-9;]*m", "", line) for line in output.splitlines())
+    errors = [line.removeprefix("[ERROR] ").partition(" -> [Help")[0] for line in lines if line.startswith("[ERROR] ")]
+    return errors[0] if errors else "it does not say why"
 
 
 def _unpack_postgres(packed: Path, target: Path) -> None:
-    target.mkdir(mode=0o755)
+    target.mkdir()
+    target.chmod(0o755)
     with zipfile.ZipFile(packed) as jar:
         (name,) = (name for name in jar.namelist() if name.endswith(".txz"))
         with jar.open(name) as stream, tarfile.open(fileobj=stream, mode="r|xz") as archive:

@@ -1,0 +1,135 @@
+"""`coursepay stack` as a person runs it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.stacks import (
+    addresses_of,
+    ask,
+    both_answer,
+    coursepay,
+    directory_of_normal_user,
+    own_environment,
+    owner_of,
+    processes_of,
+    ready,
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+async def directory(tmp_path: Path) -> AsyncIterator[Path]:
+    """Whatever a test leaves is ended."""
+    yield tmp_path / "stack"
+    await coursepay("stack", "down", "--directory", str(tmp_path / "stack"))
+
+
+async def test_up_env_and_down(directory: Path) -> None:
+    code, output, _ = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    assert code == 0
+    kafka, database = addresses_of(output)
+    assert await both_answer(kafka, database)
+    await ask(database, "CREATE TABLE kept AS SELECT 1 AS n")
+
+    code, lines, _ = await coursepay("stack", "env", "--directory", str(directory))
+    assert code == 0
+    assert _evaluated(lines) == f"{kafka} {database}"
+
+    # A second time it is the same stack.
+    code, again, _ = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    assert (code, again) == (0, output)
+
+    code, said, _ = await coursepay("stack", "down", "--directory", str(directory))
+    assert (code, said) == (0, "stopped\n")
+    assert not processes_of(directory)
+
+    code, output, _ = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    assert code == 0
+    assert await ask(addresses_of(output)[1], "SELECT n FROM kept") == 1
+
+
+async def test_nothing_to_print_and_nothing_to_stop(directory: Path) -> None:
+    code, output, errors = await coursepay("stack", "env", "--directory", str(directory))
+    assert (code, output) == (2, "")
+    assert errors == f"nothing runs for {directory}; `coursepay stack up` starts it\n"
+    code, said, _ = await coursepay("stack", "down", "--directory", str(directory))
+    assert (code, said) == (0, f"nothing runs for {directory}\n")
+
+
+async def test_down_ends_what_another_process_holds(directory: Path) -> None:
+    """As `make down` ends `make up`."""
+    async with owner_of(directory) as owner:
+        await ready(owner)
+        code, said, _ = await coursepay("stack", "down", "--directory", str(directory))
+        assert (code, said) == (0, "stopped\n")
+        assert not processes_of(directory)
+        await owner.wait()
+
+
+async def test_what_a_crash_or_another_version_left_is_no_hindrance(directory: Path) -> None:
+    code, output, _ = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    assert code == 0
+    kafka, database = addresses_of(output)
+    (directory / "stack.json").write_text('{"servers": [{"of": "another version"}]}')
+    for pid in _servers(directory):
+        os.kill(pid, signal.SIGKILL)
+        break
+    code, output, _ = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    assert code == 0
+    assert addresses_of(output) != (kafka, database)
+    assert len(_servers(directory)) == 2
+    assert await both_answer(*addresses_of(output))
+
+
+async def test_who_only_reads_a_log_is_left_alone(directory: Path) -> None:
+    code, _, _ = await coursepay("stack", "up", "--directory", str(directory))
+    assert code == 0
+    log = directory / "kafka" / "kafka.log"
+    reader = await asyncio.create_subprocess_exec(sys.executable, "-c", "import signal; signal.pause()", str(log))
+    try:
+        await eventually(lambda: any("signal.pause" in line for line in processes_of(directory)))
+        await coursepay("stack", "down", "--directory", str(directory))
+        assert reader.returncode is None
+        assert [line for line in processes_of(directory) if "signal.pause" in line] == processes_of(directory) != []
+    finally:
+        reader.kill()
+        await reader.wait()
+
+
+async def test_a_normal_user_can_do_it_too() -> None:
+    """Root's servers differ: PostgreSQL refuses to run as root."""
+    with directory_of_normal_user() as home:
+        environment = {**own_environment(), "HOME": str(home)}
+        if os.geteuid() == 0:
+            # Filled by root's own stacks before.
+            environment["COURSEPAY_CACHE_DIRECTORY"] = "/var/cache/coursepay"
+        arguments = ("--directory", str(home / "stack"))
+        code, output, errors = await coursepay(
+            "stack", "up", "--json", *arguments, environment=environment, as_normal_user=True
+        )
+        assert code == 0, errors
+        assert await both_answer(*addresses_of(output))
+        code, said, _ = await coursepay("stack", "down", *arguments, environment=environment, as_normal_user=True)
+        assert (code, said) == (0, "stopped\n")
+        assert not processes_of(home)
+
+
+def _evaluated(lines: str) -> str:
+    """What a shell makes of the export lines."""
+    script = f'{lines}\nprintf "%s %s" "$COURSEPAY_KAFKA_BOOTSTRAP_SERVERS" "$COURSEPAY_DATABASE_URL"'
+    return subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True, timeout=10).stdout
+
+
+def _servers(directory: Path) -> list[int]:
+    shown = subprocess.run(["ps", "-axwwo", "pid=,command="], capture_output=True, text=True, check=True, timeout=10)
+    lines = [line.split(maxsplit=1) for line in shown.stdout.splitlines()]
+    return [int(pid) for pid, command in lines if f"coursepay.directory={directory}/" in command]
