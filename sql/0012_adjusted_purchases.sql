@@ -119,8 +119,9 @@ BEGIN
         changed := changed + 1;
     END LOOP;
     FOR over IN
+        -- now(): clock_timestamp() is volatile and could not be looked up in an index.
         SELECT id FROM student_course_purchases
-         WHERE expiry_date < clock_timestamp() AND status IN ('active', 'frozen')
+         WHERE expiry_date < now() AND status IN ('active', 'frozen')
          LIMIT rows_max
            FOR NO KEY UPDATE SKIP LOCKED
     LOOP

@@ -19,7 +19,7 @@ _DELETE = """
 DELETE FROM idempotency_keys
  WHERE (caller, route, key) IN (
        SELECT caller, route, key FROM idempotency_keys
-        WHERE created_at < clock_timestamp() - $1::interval
+        WHERE created_at < now() - $1::interval
         LIMIT $2
           FOR UPDATE SKIP LOCKED)
 """

@@ -4,6 +4,7 @@ does not exist, a wrong type or a missing grant fails here, not at night.
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -42,16 +43,21 @@ def _statements(package: ModuleType) -> dict[str, str]:
     }
 
 
-async def _wrong(connection: Connection, statement: str) -> str | None:
-    """Why the role may not run it. EXPLAIN starts the executor, which checks the grants, and runs nothing."""
+async def _plan(connection: Connection, statement: str) -> str:
+    """EXPLAIN starts the executor, which checks the grants, and runs nothing."""
+    await connection.execute(f"PREPARE statement AS {statement}")
     try:
-        await connection.execute(f"PREPARE statement AS {statement}")
-        try:
-            count = await connection.fetchval(_PARAMETERS)
-            values = f"({', '.join(['NULL'] * count)})" if count else ""
-            await connection.execute(f"EXPLAIN EXECUTE statement{values}")
-        finally:
-            await connection.execute("DEALLOCATE statement")
+        count = await connection.fetchval(_PARAMETERS)
+        values = f"({', '.join(['NULL'] * count)})" if count else ""
+        return "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE statement{values}"))
+    finally:
+        await connection.execute("DEALLOCATE statement")
+
+
+async def _wrong(connection: Connection, statement: str) -> str | None:
+    """Why the role may not run it."""
+    try:
+        await _plan(connection, statement)
     except asyncpg.PostgresError as error:
         return str(error)
     return None
@@ -74,6 +80,20 @@ async def test_each_statement_is_planned_as_its_role(connection: Connection, pac
     assert statements
     wrong = {name: why for name, sql in statements.items() if (why := await _wrong(connection, sql)) is not None}
     assert wrong == {}
+
+
+async def test_no_request_and_no_record_reads_a_whole_table(connection: Connection) -> None:
+    """With sequential scans made dear, those that are left are of tables that have no index for the question."""
+    await connection.execute("SET enable_seqscan = off")
+    # Else the planner would see that nothing equals NULL.
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    scans = {
+        name: sorted(set(tables))
+        for package in (services.gateway_api, services.purchase_worker, services.assignment_worker, services.notifier)
+        for name, sql in _statements(package).items()
+        if (tables := re.findall(r"Seq Scan on (\w+)", await _plan(connection, sql)))
+    }
+    assert scans == {}
 
 
 async def test_a_missing_grant_and_a_missing_column_are_noticed(connection: Connection) -> None:
