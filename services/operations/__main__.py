@@ -22,6 +22,7 @@ from services.operations.limits import (
     SAMPLE_S,
 )
 from services.operations.loops import Loop
+from services.operations.replay.counting import ReplayCounter
 from services.operations.sampler import Sampler
 
 log = structlog.get_logger()
@@ -55,9 +56,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
 def _loops(settings: Settings, database: Database, metrics: Metrics, codec: Codec) -> list[Loop]:
     sampler = Sampler(settings, database, metrics)
     index = DeadLetterIndex(settings, database, codec)
+    replays = ReplayCounter(database, metrics)
     errors = metrics.sampler_errors
     return [
         Loop("sampler", sampler.sample, every_s=SAMPLE_INTERVAL_S, within_s=SAMPLE_S, errors=errors),
+        Loop("replay counts", replays.count, every_s=SAMPLE_INTERVAL_S, within_s=SAMPLE_S, errors=errors),
         Loop("dead letter index", index.update, every_s=INDEX_INTERVAL_S, within_s=INDEX_S, errors=errors),
     ]
 

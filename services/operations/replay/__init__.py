@@ -11,5 +11,6 @@ lock.py         one run per topic;  recovery.py  what was on its way when a run 
 execution.py    the run: paced, guarded (pace.py, guards.py), in acknowledged steps
 replaying.py    begin, resume and end one;  fates.py  what became of its records: done, back, pending
 discarding.py   a decision instead;  overview.py  depths and histograms;  transfer.py  export and import
-audit.py        all runs, and whether the chain holds;  refusals.py  the errors, by exit code
+audit.py        all runs, and whether the chain holds;  counting.py  the metric
+refusals.py     the errors, by exit code
 """
