@@ -22,10 +22,10 @@ async def commit(settings: Settings, group: str, topic: str, offsets: Sequence[i
     positions = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
 
     def alter() -> None:
-        client = AdminClient(client_config(settings, "test"))
-        futures = client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, positions)])
-        for future in futures.values():
-            future.result(timeout=10)
+        with AdminClient(client_config(settings, "test")) as client:
+            futures = client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, positions)])
+            for future in futures.values():
+                future.result(timeout=10)
 
     await asyncio.to_thread(alter)
 
