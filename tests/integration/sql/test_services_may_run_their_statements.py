@@ -15,11 +15,14 @@ import services.assignment_worker
 import services.engine
 import services.gateway_api
 import services.notifier
+import services.operations
 import services.purchase_worker
 from services.operations.database_roles import SERVICE_ROLES
 from tests.support.rows import Connection
 
-GATEWAY, PURCHASE, ASSIGNMENT, NOTIFIER, _OPERATIONS = SERVICE_ROLES
+GATEWAY, PURCHASE, ASSIGNMENT, NOTIFIER, OPERATIONS = SERVICE_ROLES
+# These act as the login and as the owner.
+_MIGRATOR = ("services.operations.migrations", "services.operations.database_roles")
 _BEGINNINGS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 _PARAMETERS = """
 SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'statement'
@@ -28,7 +31,7 @@ SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'st
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
     for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not found.name.endswith("__main__"):
+        if not found.name.endswith("__main__") and found.name not in _MIGRATOR:
             yield importlib.import_module(found.name)
 
 
@@ -70,6 +73,7 @@ async def _wrong(connection: Connection, statement: str) -> str | None:
         (services.purchase_worker, PURCHASE),
         (services.assignment_worker, ASSIGNMENT),
         (services.notifier, NOTIFIER),
+        (services.operations, OPERATIONS),
         *((services.engine, worker) for worker in (PURCHASE, ASSIGNMENT, NOTIFIER)),
     ],
     ids=lambda value: value.__name__ if isinstance(value, ModuleType) else value,
