@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # Made by tools or at run time, never committed.
-_MADE = frozenset({".git", ".venv", ".coursepay", "__pycache__", "build", "dist", ".hypothesis"})
+_MADE = frozenset({".git", ".venv", ".coursepay", "__pycache__", "build", "dist", "target", ".hypothesis"})
 _MADE_SUFFIXES = ("_cache", ".egg-info")
 
 
