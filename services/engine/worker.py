@@ -9,8 +9,6 @@ from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 
-import structlog
-
 from services.common.codec import Codec
 from services.common.database import Database
 from services.common.health import serve_health
@@ -47,7 +45,6 @@ __all__ = ["Batched", "Concurrent", "Networked", "Shape", "run_worker"]
 _SAMPLE_INTERVAL_S = 1.0
 # A rebalance callback may hold up a poll for its budget.
 _LIVE_WITHIN_S = 2 * REVOKE_BUDGET_S
-log = structlog.get_logger()
 
 
 async def run_worker(
@@ -157,8 +154,9 @@ class Worker:
     async def _park(self) -> None:
         """A retried record waits here for its due time; its partition is paused only when too much of it does."""
         while True:
+            deliveries = await self._retry.take()
             now_ms = time.time() * 1000
-            for delivery in await self._retry.take():
+            for delivery in deliveries:
                 delay_s = self._ladder.delay_s(delivery.tier or "")
                 due_ms = delivery.due_ms or 0
                 self._parking.park(delivery, waiting_s(due_ms=due_ms, now_ms=now_ms, delay_s=delay_s))
