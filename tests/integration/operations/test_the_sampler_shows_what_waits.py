@@ -13,7 +13,7 @@ from services.common.topics import Topics
 from services.engine.records import OutgoingRecord
 from services.operations.loops import Loop
 from services.operations.sampler import Sampler
-from services.sandbox.demo.children import free_ports
+from services.sandbox.ports import free_ports
 from tests.support.kafka import send
 
 _OUTBOX = """
