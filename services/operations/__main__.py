@@ -18,10 +18,13 @@ from services.operations.limits import (
     DATABASE_CONNECTIONS_MAX,
     INDEX_INTERVAL_S,
     INDEX_S,
+    RELEASE_INTERVAL_S,
+    RELEASE_S,
     SAMPLE_INTERVAL_S,
     SAMPLE_S,
 )
 from services.operations.loops import Loop
+from services.operations.releases import Releases
 from services.operations.replay.counting import ReplayCounter
 from services.operations.sampler import Sampler
 
@@ -57,11 +60,13 @@ def _loops(settings: Settings, database: Database, metrics: Metrics, codec: Code
     sampler = Sampler(settings, database, metrics)
     index = DeadLetterIndex(settings, database, codec)
     replays = ReplayCounter(database, metrics)
+    releases = Releases(database)
     errors = metrics.sampler_errors
     return [
         Loop("sampler", sampler.sample, every_s=SAMPLE_INTERVAL_S, within_s=SAMPLE_S, errors=errors),
         Loop("replay counts", replays.count, every_s=SAMPLE_INTERVAL_S, within_s=SAMPLE_S, errors=errors),
         Loop("dead letter index", index.update, every_s=INDEX_INTERVAL_S, within_s=INDEX_S, errors=errors),
+        Loop("releases", releases.sweep, every_s=RELEASE_INTERVAL_S, within_s=RELEASE_S, errors=errors),
     ]
 
 

@@ -7,14 +7,18 @@ from services.common.settings import Settings
 
 
 @pytest.fixture
-async def database(settings: Settings) -> AsyncIterator[Database]:
+async def database(database_url: str) -> AsyncIterator[Database]:
     """Acting as operations, so that its grants are tried too."""
-    async with open_database(settings, role="coursepay_operations", application="test") as database:
+    async with open_database(
+        Settings.from_environment(database_url=database_url), role="coursepay_operations", application="test"
+    ) as database:
         yield database
 
 
 @pytest.fixture
-async def owner(settings: Settings) -> AsyncIterator[Database]:
+async def owner(database_url: str) -> AsyncIterator[Database]:
     """Acting as the login itself, to set a scene."""
-    async with open_database(settings, role="none", application="test") as database:
+    async with open_database(
+        Settings.from_environment(database_url=database_url), role="none", application="test"
+    ) as database:
         yield database
