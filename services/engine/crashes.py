@@ -76,19 +76,23 @@ class CrashWatch:
 
     async def begin(self, deliveries: Sequence[Delivery]) -> None:
         """Before they are dispatched. One statement after an assignment, nothing afterwards."""
-        if all(self._begun.get(d.record.place) == d.generation for d in deliveries):
+        if all(self._begun.get(d.place) == d.generation for d in deliveries):
             return
         async with self._turn:
             firsts: dict[Partition, Delivery] = {}
             for delivery in deliveries:
-                place = delivery.record.place
+                place = delivery.place
                 if self._begun.get(place) != delivery.generation:
                     firsts.setdefault(place, delivery)
             if firsts:
                 await self._write_down(list(firsts.values()))
 
+    @property
+    def asks_care_somewhere(self) -> bool:
+        return bool(self._careful)
+
     def asks_care(self, delivery: Delivery) -> bool:
-        return delivery.record.place in self._careful
+        return delivery.place in self._careful
 
     async def is_deadly(self, delivery: Delivery) -> bool:
         """Marks a record that is handled with care; True when its mark has survived too many deaths."""
@@ -132,7 +136,7 @@ class CrashWatch:
                 [delivery.record.partition for delivery in firsts],
                 [delivery.record.offset for delivery in firsts],
             )
-        self._begun.update({delivery.record.place: delivery.generation for delivery in firsts})
+        self._begun.update({delivery.place: delivery.generation for delivery in firsts})
         for topic, partition, unclean_starts in rows:
             if unclean_starts >= CRASHES_MAX:
                 self._careful[topic, partition] = _CARE_RECORDS

@@ -75,18 +75,17 @@ class Lane:
         """Those that may still be dispatched."""
         if not self._leaving:
             generations = self._generations
-            return [d for d in deliveries if generations.get(d.record.place) == d.generation]
+            return [d for d in deliveries if generations.get(d.place) == d.generation]
         return [
             delivery
             for delivery in deliveries
-            if self._generations.get(delivery.record.place) == delivery.generation
-            and delivery.record.place not in self._leaving
+            if self._generations.get(delivery.place) == delivery.generation and delivery.place not in self._leaving
         ]
 
     @contextmanager
     def working(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
         """Around everything that is done with them: a revoke waits for its end."""
-        places = Counter(delivery.record.place for delivery in deliveries)
+        places = Counter(delivery.place for delivery in deliveries)
         self._in_flight.update(places)
         try:
             yield
@@ -97,7 +96,7 @@ class Lane:
     def finish(self, deliveries: Sequence[Delivery]) -> None:
         """The line at which a record becomes finished: what it caused has been committed and acknowledged."""
         for delivery in deliveries:
-            place = delivery.record.place
+            place = delivery.place
             if self._generations.get(place) == delivery.generation:
                 self._watermarks[place].finish(delivery.record.offset)
         self._finished_records += len(deliveries)

@@ -69,9 +69,9 @@ class Parking:
             size_bytes=delivery.record.size_bytes + _OVERHEAD_BYTES,
         )
         heapq.heappush(self._heap, parked)
-        self._records[delivery.record.place] += 1
+        self._records[delivery.place] += 1
         self._bytes += parked.size_bytes
-        if self._bytes > self._bytes_max or self._records[delivery.record.place] > self._records_max:
+        if self._bytes > self._bytes_max or self._records[delivery.place] > self._records_max:
             self._judge()
 
     def release(self) -> list[Delivery]:
@@ -91,7 +91,7 @@ class Parking:
         """They belong to somebody else now, uncommitted."""
         kept = []
         for parked in self._heap:
-            if parked.delivery.record.place in partitions:
+            if parked.delivery.place in partitions:
                 self._forget(parked)
             else:
                 kept.append(parked)
@@ -112,7 +112,7 @@ class Parking:
         return overdue
 
     def _forget(self, parked: _Parked) -> Delivery:
-        place = parked.delivery.record.place
+        place = parked.delivery.place
         self._records[place] -= 1
         if not self._records[place]:
             del self._records[place]

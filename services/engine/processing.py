@@ -148,6 +148,8 @@ class Processor:
         return Fate.EXHAUSTED if self._ladder.is_exhausted(delivery) else Fate.RETRIED
 
     async def _note_survivors(self, leaving: Handled) -> None:
+        if not self._crashes.asks_care_somewhere:
+            return
         for delivery, outcome in leaving:
             if self._crashes.asks_care(delivery):
                 deadly = isinstance(outcome, Dead) and isinstance(outcome.error, CrashError)

@@ -1,7 +1,7 @@
 """A record as it lies in Kafka, and one as it is sent there. No client, no business."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.common.events import Event
@@ -62,6 +62,11 @@ class Delivery:
     tier: str | None = None
     due_ms: int | None = None
     event: Event | None = None
+    place: Partition = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked for at every step.
+        self.place = self.record.place
 
     @property
     def replayed(self) -> bool:

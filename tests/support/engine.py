@@ -153,6 +153,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+async def health_of(settings: Settings, kind: str) -> int:
+    url = f"http://{settings.gateway_host}:{settings.metrics_port}/health/{kind}"
+    async with aiohttp.ClientSession() as http, http.get(url) as response:
+        return response.status
+
+
 async def sample_of(settings: Settings, name: str, **labels: str) -> float:
     """One figure from the worker's own /metrics. Raises AssertionError while it does not listen yet."""
     url = f"http://{settings.gateway_host}:{settings.metrics_port}/metrics"

@@ -21,6 +21,7 @@ from tests.support.engine import (
     execute,
     free_port,
     handled,
+    health_of,
     is_idle,
     make_table,
     put,
@@ -71,6 +72,8 @@ async def test_postgresql_away(own: Settings, own_stack: Stack, fault: str) -> N
         try:
             await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
             await eventually(lambda: _is_paused(own))
+            # A restart would cure nothing, and a worker that is taken away from its group even less.
+            assert await health_of(own, "live") == await health_of(own, "ready") == 200
         finally:
             await asyncio.to_thread(heal)
         await eventually(lambda: _has_resumed(own))

@@ -3,7 +3,18 @@
 from services.common.errors import TransientError
 from services.common.settings import Settings
 from services.engine.records import Record
-from tests.support.engine import Notebook, dead_letters, handled, is_idle, on_tier, put, record_of, running_worker
+from tests.support.engine import (
+    Notebook,
+    dead_letters,
+    free_port,
+    handled,
+    is_idle,
+    on_tier,
+    put,
+    record_of,
+    running_worker,
+    sample_of,
+)
 from tests.support.events import payment_succeeded
 from tests.support.eventually import eventually
 
@@ -59,6 +70,19 @@ async def test_what_a_handler_did_not_expect_is_retried_too(ladder: Settings) ->
 
     assert (letter.header("error-kind"), letter.header("error-class")) == ("transient", "KeyError")
     assert "in handle" in (letter.header("error-stack") or "")
+
+
+async def test_a_record_that_takes_too_long_is_retried_while_others_are_served(ladder: Settings) -> None:
+    own = ladder.model_copy(update={"database_deadline": "300ms", "metrics_port": free_port()})
+    notebook = Notebook(slow_s=1.0)
+    await put(own, record_of(own, payment_succeeded("ord_slow")))
+
+    async with running_worker(own, notebook.shape):
+        (letter,) = await eventually(lambda: dead_letters(own), every_s=0.5)
+        assert await sample_of(own, "coursepay_worker_paused", reason="dependency") == 0
+
+    assert (letter.header("error-kind"), letter.header("error-class")) == ("transient", "DeadlineError")
+    assert notebook.tries("ord_slow") == 4
 
 
 def _number(record: Record, name: str) -> int:
