@@ -1,0 +1,109 @@
+"""The sequence of `Processor.process`, with everything around it replaced by something that writes down its turn."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, TypeVar, cast
+
+import pytest
+
+from services.common.errors import TransientError
+from services.engine.guard import FloodGuard
+from services.engine.outcomes import Done, Outcome, Retry
+from services.engine.processing import Processor
+from services.engine.records import Delivery
+from services.engine.retries import Ladder
+from tests.support.deliveries import TOPICS, delivery
+
+T = TypeVar("T")
+
+
+class Stage:
+    """Plays every part but the processor's own."""
+
+    at_once = 1
+    asks_care_somewhere = False
+
+    def __init__(self, outcomes: dict[int, Outcome]) -> None:
+        self.turns: list[str] = []
+        self.outcomes = outcomes
+        self.gone: set[int] = set()
+        self.kafka_dies = False
+
+    @contextmanager
+    def working(self, _deliveries: Sequence[Delivery]) -> Iterator[None]:
+        yield
+
+    def current(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        return [one for one in deliveries if one.record.offset not in self.gone]
+
+    def finish(self, deliveries: Sequence[Delivery]) -> None:
+        self.turns.append(f"finished {[one.record.offset for one in deliveries]}")
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        self.turns.append(f"handled {[one.record.offset for one in deliveries]}")
+        return [self.outcomes.get(one.record.offset, Done()) for one in deliveries]
+
+    async def settle(self, handled: Sequence[tuple[Delivery, Outcome]]) -> None:
+        if self.kafka_dies:
+            raise RuntimeError("the producer is beyond repair")
+        self.turns.append(f"acknowledged {[one.record.offset for one, _ in handled]}")
+
+    async def begin(self, _deliveries: Sequence[Delivery]) -> None: ...
+
+    def asks_care(self, _delivery: Delivery) -> bool:
+        return False
+
+    def begun(self, _deliveries: Sequence[Delivery]) -> None: ...
+
+    def handled(self, _handled: object, _seconds: float) -> None: ...
+
+    async def next(self) -> None: ...
+
+    def show_flood(self) -> None: ...
+
+
+def _processor(stage: Stage, *, probing: bool = False) -> Processor:
+    async def run(call: Callable[[bool], Awaitable[T]]) -> T:
+        return await call(probing)
+
+    turns = SimpleNamespace(
+        next=stage.next, show_flood=stage.show_flood, guard=FloodGuard(enabled=True), database=SimpleNamespace(run=run)
+    )
+    part: Any = cast("Any", stage)
+    return Processor(
+        part,
+        turns=cast("Any", turns),
+        handling=part,
+        settler=part,
+        ladder=Ladder(TOPICS, "purchase-worker"),
+        crashes=part,
+        measures=part,
+    )
+
+
+async def test_handled_then_acknowledged_then_finished() -> None:
+    stage = Stage({1: Retry(TransientError("not now"))})
+    await _processor(stage).process([delivery(offset=offset) for offset in range(3)])
+    assert stage.turns == ["handled [0, 1, 2]", "acknowledged [0, 1, 2]", "finished [0, 1, 2]"]
+
+
+async def test_without_an_acknowledgement_nothing_is_finished() -> None:
+    stage = Stage({})
+    stage.kafka_dies = True
+    with pytest.raises(RuntimeError):
+        await _processor(stage).process([delivery()])
+    assert stage.turns == ["handled [0]"]
+
+
+async def test_a_probe_takes_one_record_and_the_rest_follows() -> None:
+    stage = Stage({})
+    await _processor(stage, probing=True).process([delivery(offset=offset) for offset in range(2)])
+    assert [turn for turn in stage.turns if turn.startswith("handled")] == ["handled [0]", "handled [1]"]
+
+
+async def test_what_is_no_longer_ours_is_not_handled() -> None:
+    stage = Stage({})
+    stage.gone = {0}
+    await _processor(stage).process([delivery(offset=offset) for offset in range(2)])
+    assert stage.turns[0] == "handled [1]"
