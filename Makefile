@@ -39,7 +39,8 @@ test-tools: build ## what needs promtool (deploy/apt-packages.sh installs it)
 	$(BIN)/pytest -m tools
 
 test-docker: build ## the local stack on Docker through testcontainers, and the SQL tests on its PostgreSQL
-	COURSEPAY_STACK=docker $(BIN)/pytest -m docker
+	COURSEPAY_STACK=docker COURSEPAY_KAFKA_BOOTSTRAP_SERVERS= COURSEPAY_DATABASE_URL= \
+		$(BIN)/pytest tests/docker tests/integration/sql tests/integration/assignment
 
 pages: build ## renew the pages of docs/ that are made from the code
 	$(BIN)/python -m services.operations.pages docs
