@@ -2,20 +2,20 @@
 outbox, the tasks for later.
 
 Concurrent ones share a commit: a writer takes whatever waits, without a timer, so that a lone request waits for
-nothing. The batch only takes payment rows that nobody holds; the others, and all others after an error that is one
-fact's own, are recorded one by one and wait for the row.
+nothing. The batch only takes payment rows that nobody holds; the others, and all after an error that is one fact's
+own, are recorded order by order and wait for the row.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
 from services.common.database import Database
-from services.common.errors import DependencyError
+from services.common.errors import DependencyError, TransientError
 from services.common.telemetry import current_traceparent
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import RECORDING_DEADLINE_S, RECORDING_FACTS_MAX, RECORDING_QUEUE_MAX, RETRY_AFTER_S
@@ -35,28 +35,38 @@ class _Waiting:
 
 def open_recorder(dependencies: Dependencies) -> "Recorder":
     verify_in = timedelta(seconds=dependencies.settings.verify_delay_s)
-    return Recorder(dependencies.database, Writer(dependencies.codec, verify_in=verify_in), dependencies.outbox_written)
+    return Recorder(
+        dependencies.database,
+        Writer(dependencies.codec, verify_in=verify_in),
+        dependencies.outbox_written,
+        connections_max=dependencies.settings.database_pool_max,
+    )
 
 
 class Recorder:
     """One per gateway process and purpose. `outbox_written` is set after each commit that wrote an event."""
 
-    def __init__(self, database: Database, writer: Writer, outbox_written: asyncio.Event) -> None:
+    def __init__(
+        self, database: Database, writer: Writer, outbox_written: asyncio.Event, *, connections_max: int
+    ) -> None:
         self._database = database
         self._writer = writer
         self._outbox_written = outbox_written
         self._queue: deque[_Waiting] = deque()
+        self._waiting = 0
         self._writing: asyncio.Task[None] | None = None
         self._singles: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(max(1, connections_max // 2))
 
     async def record(self, fact: VerifiedPayment) -> Recorded:
         """After the commit. Raises RecordError when it did not happen, or may not have; Problem 503 above the limit of
         waiting ones. Repeating it is always right.
         """
-        if len(self._queue) + len(self._singles) >= RECORDING_QUEUE_MAX:
+        if self._waiting >= RECORDING_QUEUE_MAX:
             raise _overloaded()
         waiting = _Waiting(Told(fact=fact, traceparent=current_traceparent()))
         self._queue.append(waiting)
+        self._waiting += 1
         if self._writing is None or self._writing.done():
             # A task of its own: a caller that hangs up must not take the others' commit with it.
             self._writing = asyncio.create_task(self._write_all())
@@ -65,6 +75,8 @@ class Recorder:
                 return await waiting.recorded
         except TimeoutError:
             raise DependencyError("no commit in time", dependency="postgresql", cause_class="TimeoutError") from None
+        finally:
+            self._waiting -= 1
 
     async def find(self, provider: str, provider_order_id: str) -> Recorded | None:
         """What the books say about an order, without a new fact. Raises RecordError."""
@@ -85,9 +97,9 @@ class Recorder:
             except Exception as error:  # noqa: BLE001
                 log.warning("batch_recorded_singly", error_class=type(error).__name__, records=len(wanted))
                 left = wanted
-            for waiting in left:
+            for group in _by_order(left):
                 # Beside the next batch: a row that someone holds must not stop the others.
-                single = asyncio.create_task(self._write_one(waiting))
+                single = asyncio.create_task(self._write_waiting(group))
                 self._singles.add(single)
                 single.add_done_callback(self._singles.discard)
 
@@ -97,14 +109,23 @@ class Recorder:
             recorded = await self._writer.write(transaction, [waiting.told for waiting in batch], wait=False)
         return self._tell(batch, recorded)
 
-    async def _write_one(self, waiting: _Waiting) -> None:
-        try:
-            async with self._database.transaction() as transaction:
-                recorded = await self._writer.write(transaction, [waiting.told], wait=True)
-            self._tell([waiting], recorded)
-        # Answered to the one who waits; the writer goes on.
-        except Exception as error:  # noqa: BLE001
-            _fail([waiting], error)
+    async def _write_waiting(self, group: Sequence[_Waiting]) -> None:
+        """Facts of one order, waiting for its row; one by one when they fail together."""
+        # Those who wait for rows must not take every connection from those who need not.
+        async with self._slots:
+            wanted = [waiting for waiting in group if not waiting.recorded.done()]
+            try:
+                async with self._database.transaction() as transaction:
+                    recorded = await self._writer.write(transaction, [waiting.told for waiting in wanted], wait=True)
+            # Answered to those who wait; the writer goes on.
+            except Exception as error:  # noqa: BLE001
+                if len(wanted) == 1 or isinstance(error, DependencyError | TransientError):
+                    _fail(wanted, error)
+            else:
+                self._tell(wanted, recorded)
+            wanted = [waiting for waiting in wanted if not waiting.recorded.done()]
+        for waiting in wanted:
+            await self._write_waiting([waiting])
 
     def _tell(self, batch: Sequence[_Waiting], recorded: Sequence[Recorded | None]) -> list[_Waiting]:
         left: list[_Waiting] = []
@@ -116,6 +137,13 @@ class Recorder:
         if any(one is not None and one.wrote_event for one in recorded):
             self._outbox_written.set()
         return left
+
+
+def _by_order(left: Sequence[_Waiting]) -> Iterable[list[_Waiting]]:
+    groups = defaultdict[tuple[str, str | None], list[_Waiting]](list)
+    for waiting in left:
+        groups[waiting.told.fact.provider, waiting.told.fact.provider_order_id].append(waiting)
+    return groups.values()
 
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:

@@ -14,6 +14,10 @@ from tests.support.checkout import CONFIRM, confirm, signed_callback
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, owner_connection, place_order
 
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+ WHERE datname = current_database() AND application_name = 'test' AND wait_event_type = 'Lock'
+"""
 KILL_WAITING = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND application_name = 'test' AND wait_event_type = 'Lock'
@@ -86,13 +90,13 @@ async def test_a_caller_who_hangs_up_takes_nobody_along(gateway: Gateway, databa
 async def test_a_connection_that_dies_is_a_503_and_asking_again_is_right(gateway: Gateway, database_url: str) -> None:
     order = await place_order(gateway, key="key-1")
     fields = signed_callback(gateway, order["providerOrderId"], "pay_1")
-    async with owner_connection(database_url) as connection:
+    async with owner_connection(database_url) as connection, owner_connection(database_url) as watcher:
         async with connection.transaction():
             await connection.execute("SELECT FROM payments WHERE order_id = $1 FOR UPDATE", order["orderId"])
             waiting = asyncio.create_task(confirm(gateway, fields))
 
             async def killed() -> bool:
-                return bool(await connection.fetchval(KILL_WAITING))
+                return bool(await watcher.fetchval(KILL_WAITING))
 
             await eventually(killed, within_s=1, every_s=0.01)
             assert (await waiting)[0] == 503
@@ -112,3 +116,31 @@ async def test_above_the_limit_of_waiting_ones_it_is_503_at_once(
     assert {status for status, _ in answers} == {503}
     assert "/problems/overloaded" in {told["type"] for _, told in answers}
     assert (await confirm(gateway, fields))[0] == 200
+
+
+async def test_many_who_wait_for_one_payment_leave_connections_for_the_others(
+    gateway: Gateway, database_url: str
+) -> None:
+    held = [await place_order(gateway, key=f"held-{number}") for number in range(12)]
+    free = await place_order(gateway, key="free")
+    async with (
+        owner_connection(database_url) as watcher,
+        owner_connection(database_url) as connection,
+        connection.transaction(),
+    ):
+        ids = [order["orderId"] for order in held]
+        await connection.execute("SELECT FROM payments WHERE order_id = ANY ($1) FOR UPDATE", ids)
+        waiting = [
+            asyncio.create_task(confirm(gateway, signed_callback(gateway, order["providerOrderId"], f"pay_{n}")))
+            for n, order in enumerate(held)
+            for _ in range(5)
+        ]
+
+        async def as_many_wait_as_may() -> bool:
+            return bool(await watcher.fetchval(WAITING) == gateway.settings.database_pool_max // 2)
+
+        await eventually(as_many_wait_as_may, every_s=0.01)
+        started = time.monotonic()
+        assert (await confirm(gateway, signed_callback(gateway, free["providerOrderId"], "pay_free")))[0] == 200
+        assert time.monotonic() - started < 0.7
+        assert {status for status, _ in await asyncio.gather(*waiting)} == {503}
