@@ -20,7 +20,7 @@ from services.common.runtime import EXIT_FAILED, EXIT_USAGE
 from services.common.settings import Settings
 from services.engine.producer import open_producer
 from services.operations.replay.execution import Tools
-from services.operations.replay.refusals import EXIT_REFUSED, BadFilterError, RefusedError
+from services.operations.replay.refusals import EXIT_PARTIAL, EXIT_REFUSED, BadFilterError, RefusedError, RunCutOffError
 
 _ROLE = "coursepay_operations"
 _NAME = "coursepay-dlq"
@@ -43,6 +43,8 @@ def run_verb(verb: Verb) -> NoReturn:
         code = _say(error, EXIT_USAGE)
     except RefusedError as error:
         code = _say(error, EXIT_REFUSED)
+    except RunCutOffError as error:
+        code = _say(error, EXIT_PARTIAL)
     except RecordError as error:
         code = _say(error, EXIT_FAILED)
     raise typer.Exit(code)

@@ -5,7 +5,9 @@ If that connection dies, so does the run, before another could begin beside it: 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
 
 from services.common.database import Database, Transaction
 from services.operations.replay.refusals import RefusedError
@@ -42,5 +44,6 @@ async def hold_topic(database: Database, topic: str) -> AsyncIterator[Session]:
         try:
             yield Session(connection)
         finally:
-            if not connection.is_closed():
+            # A connection that is gone has given its lock back.
+            with suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError):
                 await connection.execute(_GIVE, topic)

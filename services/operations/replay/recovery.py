@@ -9,12 +9,23 @@ record is there twice, which its handler takes as any other duplicate.
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from uuid import UUID
 
+from services.common.database import Transaction
 from services.common.settings import Settings
 from services.common.topics import EVENT_TOPICS, Topics
-from services.operations.replay.items import Item, Untold, settle_items, untold_items
+from services.operations.replay.items import (
+    Item,
+    Untold,
+    count_items,
+    counts_from,
+    finished_digest,
+    settle_items,
+    untold_items,
+)
 from services.operations.replay.letters import identity_of
 from services.operations.replay.lock import Session
+from services.operations.replay.runs import find_run, reseal_run
 from services.operations.replay.standing import Settled, settle_letters
 from services.operations.replay.targets import FIRST_TIER, ORIGIN, PARKED
 from services.operations.topic_reader import offsets_since, stream_records
@@ -37,7 +48,17 @@ async def recover(settings: Settings, session: Session, worker: str) -> int:
             await settle_items(transaction, one.run_id, [item])
             if item.result != "planned":
                 await settle_letters(transaction, topic, [item.place], _status(item))
+        for run_id in {one.run_id for one in untold}:
+            await _reseal(transaction, run_id)
     return len(untold)
+
+
+async def _reseal(transaction: Transaction, run_id: UUID) -> None:
+    run = await find_run(transaction, str(run_id))
+    # One that was killed has no digest of what it did yet.
+    if run.result_sha256 is not None:
+        counts = counts_from(await count_items(transaction, run_id), 0)
+        await reseal_run(transaction, run, counts, await finished_digest(transaction, run_id))
 
 
 async def _arrived(settings: Settings, worker: str, untold: Sequence[Untold]) -> set[tuple[str, str]]:

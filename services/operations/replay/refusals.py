@@ -11,5 +11,9 @@ class BadFilterError(CoursepayError):
     """What was asked for cannot be understood: exit code 2."""
 
 
+class RunCutOffError(CoursepayError):
+    """PostgreSQL went away in the middle of a run: exit code 5. The message says how to go on."""
+
+
 class RefusedError(CoursepayError):
     """It is understood and will not be done: exit code 3."""

@@ -1,9 +1,13 @@
 """Beginning, resuming and ending a run, under the topic's lock: what `coursepay dlq replay` and the console call."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from services.common.database import translated_errors
+from services.common.errors import RecordError
 from services.common.topics import Topics
 from services.operations.replay.execution import Ended, Observe, Orders, Tools, execute, watch
 from services.operations.replay.fates import Seen
@@ -11,7 +15,7 @@ from services.operations.replay.items import Item, add_items, count_items, count
 from services.operations.replay.lock import Session, hold_topic
 from services.operations.replay.plan import Plan
 from services.operations.replay.recovery import recover
-from services.operations.replay.refusals import RefusedError
+from services.operations.replay.refusals import RefusedError, RunCutOffError
 from services.operations.replay.runs import Counts, NewRun, Run, begin_run, end_run, find_run, reopen_run
 from services.operations.replay.targets import PARKED, Target, target_for
 from services.operations.topic_reader import group_has_members
@@ -50,28 +54,19 @@ class Report:
 async def replay_plan(
     tools: Tools, plan: Plan, wish: Wish, orders: Orders, *, stop: asyncio.Event, observe: Observe
 ) -> Report:
-    """Raises RefusedError when the plan is of other topics or another run is going on; RecordError kinds."""
+    """Raises RefusedError when the plan is of other topics or another run is going on, RunCutOffError, and RecordError
+    kinds before the run began.
+    """
     topic = Topics.of(tools.settings).dead_letters(plan.worker)
     if plan.topic != topic:
         raise RefusedError(f"the plan is of {plan.topic}, this installation's dead letters are in {topic}")
     async with hold_topic(tools.database, topic) as session:
         await recover(tools.settings, session, plan.worker)
         async with session.transaction() as transaction:
-            run = await begin_run(
-                transaction,
-                NewRun(
-                    worker=plan.worker,
-                    topic=topic,
-                    actor=wish.actor,
-                    reason=wish.reason,
-                    target=wish.target,
-                    plan_sha256=plan.sha256,
-                    planned=len(plan.items),
-                    options={"rate": orders.rate, "replays_max": wish.replays_max, "filter": plan.chosen.to_json()},
-                ),
-            )
+            run = await begin_run(transaction, _new_run(plan, wish, orders))
             await add_items(transaction, run.id, topic, items_of(plan, wish))
-        return await _run(tools, session, run, wish.actor, orders, stop=stop, observe=observe)
+        with _cut_off(run):
+            return await _run(tools, session, run, wish.actor, orders, stop=stop, observe=observe)
 
 
 async def resume_run(
@@ -84,7 +79,8 @@ async def resume_run(
         await recover(tools.settings, session, run.worker)
         async with session.transaction() as transaction:
             await reopen_run(transaction, run, actor)
-        return await _run(tools, session, run, actor, orders, stop=stop, observe=observe)
+        with _cut_off(run):
+            return await _run(tools, session, run, actor, orders, stop=stop, observe=observe)
 
 
 def items_of(plan: Plan, wish: Wish) -> list[Item]:
@@ -98,6 +94,28 @@ def items_of(plan: Plan, wish: Wish) -> list[Item]:
         )
         for item in plan.items
     ]
+
+
+def _new_run(plan: Plan, wish: Wish, orders: Orders) -> NewRun:
+    return NewRun(
+        worker=plan.worker,
+        topic=plan.topic,
+        actor=wish.actor,
+        reason=wish.reason,
+        target=wish.target,
+        plan_sha256=plan.sha256,
+        planned=len(plan.items),
+        options={"rate": orders.rate, "replays_max": wish.replays_max, "filter": plan.chosen.to_json()},
+    )
+
+
+@contextmanager
+def _cut_off(run: Run) -> Iterator[None]:
+    try:
+        with translated_errors():
+            yield
+    except RecordError as error:
+        raise RunCutOffError(f"{error}; go on with: coursepay dlq replay --resume {run.id} --execute") from error
 
 
 async def _run(

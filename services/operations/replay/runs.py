@@ -4,7 +4,7 @@ Tables: replay_runs, audit_log (written only).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -30,6 +30,9 @@ UPDATE replay_runs
    SET state = $2, finished_at = CASE WHEN $2 = 'finished' THEN coalesce(finished_at, clock_timestamp()) END,
        replayed = $3, skipped_done = $4, parked = $5, failed = $6, back_in_dlq = $7, result_sha256 = $8
  WHERE id = $1
+"""
+_RESEAL = """
+UPDATE replay_runs SET replayed = $2, skipped_done = $3, parked = $4, failed = $5, result_sha256 = $6 WHERE id = $1
 """
 _REOPEN = "UPDATE replay_runs SET state = 'running', finished_at = NULL, result_sha256 = NULL WHERE id = $1"
 _FIND = "SELECT * FROM replay_runs WHERE id::text LIKE $1 || '%' ORDER BY number LIMIT 2"
@@ -136,6 +139,14 @@ async def end_run(transaction: Transaction, run: Run, *, actor: str, state: Stat
         result_digest(sha256, result),
     )
     await _audit(transaction, actor, f"replay.{state}", run, result)
+
+
+async def reseal_run(transaction: Transaction, run: Run, counts: Counts, items: str) -> None:
+    """For a run that had ended before it was known what became of its last records."""
+    counts = replace(counts, back_in_dlq=run.counts.back_in_dlq)
+    digest = result_digest(run.sha256, _result(run.state, counts, items))
+    figures = (counts.replayed, counts.skipped_done, counts.parked, counts.failed)
+    await transaction.execute(_RESEAL, run.id, *figures, digest)
 
 
 async def find_run(connection: Transaction, run_id: str) -> Run:

@@ -13,12 +13,14 @@ from services.common.errors import DependencyError, RecordError
 from services.common.settings import Settings
 from services.engine.producer import Producer
 from services.engine.records import OutgoingRecord
+from services.operations.replay.audit import audit_runs
 from services.operations.replay.replaying import Report, resume_run
 from services.operations.replay.runs import find_run
 from tests.support.dead_letters import (
     FAST,
     WORKER,
     bury,
+    execute_sql,
     fetch,
     on_first_tier,
     opened,
@@ -95,6 +97,47 @@ async def test_kafka_away_interrupts_and_loses_nothing(settings: Settings) -> No
         report = await replay(replace(tools, producer=cast("Producer", Refusing())))
     assert (report.ended.state, report.counts.replayed, report.remaining) == ("interrupted", 0, LETTERS)
     await resumed(settings)
+    assert orders_of(await on_first_tier(settings)) == ALL
+
+
+async def test_a_record_that_arrived_without_an_answer_is_not_sent_again(settings: Settings) -> None:
+    class Deaf:
+        def __init__(self, producer: Producer) -> None:
+            self._producer = producer
+
+        async def deliver(self, records: Sequence[OutgoingRecord]) -> list[RecordError | None]:
+            await self._producer.deliver(records)
+            return [DependencyError("no answer", dependency="kafka") for _ in records]
+
+    await bury(settings, LETTERS)
+    async with opened(settings) as tools:
+        deaf = replace(tools, producer=cast("Producer", Deaf(tools.producer)))
+        first = await replay(deaf)
+        assert (first.ended.state, first.remaining) == ("interrupted", LETTERS)
+        second = await replay(tools)
+        assert (second.counts.replayed, second.ended.state) == (0, "finished")
+        audit = await audit_runs(tools.database)
+    assert orders_of(await on_first_tier(settings)) == ALL
+    assert audit.broken == []
+    assert [run.counts.replayed for run in audit.runs] == [LETTERS, 0]
+
+
+async def test_postgresql_gone_in_the_middle(settings: Settings) -> None:
+    await bury(settings, LETTERS)
+    process = await start_dlq(settings, "replay", WORKER, "--execute", "--reason", "a test", "--rate", "40")
+    await eventually(lambda: replayed_some(settings), within_s=40)
+    await execute_sql(
+        settings,
+        "SELECT pg_terminate_backend(pid) FROM pg_locks"
+        " JOIN pg_database ON pg_database.oid = database"
+        " WHERE locktype = 'advisory' AND datname = current_database()",
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == 5, errors
+    command = re.search(r"go on with: coursepay dlq (replay --resume \S+ --execute)", errors.decode())
+    assert command is not None, errors
+    ran = await run_dlq(settings, *command[1].split(), "--rate", "1000", "--json")
+    assert (ran.code, ran.json["replayed"]) == (0, LETTERS), ran.errors
     assert orders_of(await on_first_tier(settings)) == ALL
 
 
