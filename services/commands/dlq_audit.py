@@ -18,6 +18,7 @@ from services.operations.replay.execution import Tools, watch
 from services.operations.replay.fates import RecordFate, fates_of
 from services.operations.replay.refusals import EXIT_GUARD, EXIT_PARTIAL
 from services.operations.replay.runs import Run, find_run
+from services.operations.replay.steady import steadily
 
 _UNSETTLED = frozenset({"back_in_dlq", "pending", "failed", "unsent"})
 _SHOWN_MAX = 50
@@ -56,7 +57,7 @@ def verify(
     async def verb(tools: Tools, stop: asyncio.Event) -> int:
         async with tools.database.connection() as connection:
             run = await find_run(connection, run_id)
-        await DeadLetterIndex(tools.settings, tools.database, tools.codec).update()
+        await steadily(DeadLetterIndex(tools.settings, tools.database, tools.codec).update)
         if wait:
             await watch(tools, run, within_s=wait, stop=stop)
         async with tools.database.connection() as connection:

@@ -20,6 +20,7 @@ from services.operations.replay.overview import Depth, Histogram, depths, histog
 from services.operations.replay.refusals import RefusedError
 from services.operations.replay.scanning import read_planned, scan
 from services.operations.replay.standing import Standing, standings
+from services.operations.replay.steady import steadily
 
 _TOP = 15
 _TRACE_PARTS = 4
@@ -85,7 +86,7 @@ def show(
 
 
 async def _index(tools: Tools) -> None:
-    await DeadLetterIndex(tools.settings, tools.database, tools.codec).update()
+    await steadily(DeadLetterIndex(tools.settings, tools.database, tools.codec).update)
 
 
 def _depth_table(found: Sequence[Depth]) -> Table:

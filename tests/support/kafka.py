@@ -30,6 +30,17 @@ async def commit(settings: Settings, group: str, topic: str, offsets: Sequence[i
     await asyncio.to_thread(alter)
 
 
+async def forget_before(settings: Settings, topic: str, *, partition: int, offset: int) -> None:
+    """As retention would."""
+
+    def delete() -> None:
+        client = AdminClient(client_config(settings, "test"))
+        for future in client.delete_records([TopicPartition(topic, partition, offset)]).values():
+            future.result(timeout=10)
+
+    await asyncio.to_thread(delete)
+
+
 def text_headers(**headers: str | int) -> tuple[tuple[str, bytes | None], ...]:
     """`error_kind="poison"` -> ("error-kind", b"poison")."""
     return tuple((name.replace("_", "-"), str(value).encode()) for name, value in headers.items())

@@ -7,7 +7,8 @@ standing.py     what the table dead_letters says of them: decided, replayed, don
 plan.py         the frozen list and its digest;  planning.py  a filter resolved into a plan
 targets.py      where a letter goes, and which headers it takes along
 runs.py         replay_runs, one link of a chain each (chain.py);  items.py  replay_items, what became of each record
-lock.py         one run per topic;  recovery.py  what was on its way when a run died
+lock.py         one run per topic;  steady.py  steps that lost a race
+recovery.py     what was on its way when a run died
 execution.py    the run: paced, guarded (pace.py, guards.py), in acknowledged steps
 replaying.py    begin, resume and end one;  fates.py  what became of its records: done, back, pending
 discarding.py   a decision instead;  overview.py  depths and histograms;  transfer.py  export and import

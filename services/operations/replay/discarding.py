@@ -3,9 +3,14 @@
 Tables: audit_log (written only); standing.py writes dead_letters.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 from services.common.database import Database
+from services.operations.replay.letters import Place
 from services.operations.replay.plan import Plan
 from services.operations.replay.standing import settle_letters
+from services.operations.replay.steady import steadily
 
 _CHUNK_LETTERS = 1_000
 _AUDIT = """
@@ -22,8 +27,13 @@ async def discard(database: Database, plan: Plan, *, actor: str, reason: str) ->
     changed = 0
     for start in range(0, len(places), _CHUNK_LETTERS):
         chunk = places[start : start + _CHUNK_LETTERS]
-        async with database.transaction() as transaction:
-            changed += await settle_letters(transaction, plan.topic, chunk, "discarded")
-            targets = [f"{plan.topic}/{partition}:{offset}" for partition, offset in chunk]
-            await transaction.execute(_AUDIT, actor, reason, targets)
+        changed += await steadily(partial(_discard, database, plan.topic, chunk, actor=actor, reason=reason))
+    return changed
+
+
+async def _discard(database: Database, topic: str, places: Sequence[Place], *, actor: str, reason: str) -> int:
+    async with database.transaction() as transaction:
+        changed = await settle_letters(transaction, topic, places, "discarded")
+        targets = [f"{topic}/{partition}:{offset}" for partition, offset in places]
+        await transaction.execute(_AUDIT, actor, reason, targets)
     return changed

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from services.common.codec import Codec
-from services.common.database import Database
+from services.common.database import Database, Transaction
 from services.common.errors import DependencyError, PermanentError
 from services.common.settings import Settings
 from services.common.topics import Topics
@@ -27,6 +28,7 @@ from services.operations.replay.pace import Pace, wait_unless
 from services.operations.replay.runs import Run, State
 from services.operations.replay.scanning import read_planned
 from services.operations.replay.standing import settle_letters, standings
+from services.operations.replay.steady import steadily
 from services.operations.replay.targets import PARKED, replayed
 
 _LOOK_S = 1.0
@@ -157,35 +159,43 @@ class _Execution:
 
     async def _send(self, chunk: Sequence[tuple[Item, Record | None]]) -> None:
         """Raises DependencyError: then the records that Kafka did not acknowledge are left as `sending`."""
-        async with self._session.transaction() as transaction:
-            known = await standings(transaction, self._run.topic, [item.place for item, _ in chunk])
-            settled, leaving = [], []
-            for item, record in chunk:
-                if known[item.place].done:
-                    settled.append(replace(item, result="skipped-done"))
-                    continue
-                try:
-                    leaving.append((item, self._outgoing(item, record)))
-                except PermanentError as error:
-                    settled.append(replace(item, result="failed", detail=str(error)))
-            await settle_items(transaction, self._run.id, settled)
-            await mark_sending(transaction, self._run.id, [item for item, _ in leaving])
+        settled, leaving = await self._session.step(partial(self._prepare, chunk))
         errors = await self._tools.producer.deliver([outgoing for _, outgoing in leaving])
         answered = [(item, error) for (item, _), error in zip(leaving, errors, strict=True)]
         arrived = [item for item, error in answered if error is None]
         refused = [(item, error) for item, error in answered if isinstance(error, PermanentError)]
-        async with self._session.transaction() as transaction:
-            results = [replace(item, result="parked" if item.target == PARKED else "replayed") for item in arrived]
-            failed = [replace(item, result="failed", detail=str(error)) for item, error in refused]
-            await settle_items(transaction, self._run.id, results + failed)
-            for status in ("replayed", "parked"):
-                places = [item.place for item in results if item.result == status]
-                await settle_letters(transaction, self._run.topic, places, status)
+        results = [replace(item, result="parked" if item.target == PARKED else "replayed") for item in arrived]
+        failed = [replace(item, result="failed", detail=str(error)) for item, error in refused]
+        await self._session.step(partial(self._record, results + failed))
         self.sent += len(arrived)
         self._observe(len(settled) + len(arrived) + len(refused))
         for _, unanswered in answered:
             if unanswered is not None and not isinstance(unanswered, PermanentError):
                 raise unanswered
+
+    async def _prepare(
+        self, chunk: Sequence[tuple[Item, Record | None]], transaction: Transaction
+    ) -> tuple[list[Item], list[tuple[Item, OutgoingRecord]]]:
+        """Those that need not or cannot be sent, settled; the others, marked as sending."""
+        known = await standings(transaction, self._run.topic, [item.place for item, _ in chunk])
+        settled, leaving = [], []
+        for item, record in chunk:
+            if known[item.place].done:
+                settled.append(replace(item, result="skipped-done"))
+                continue
+            try:
+                leaving.append((item, self._outgoing(item, record)))
+            except PermanentError as error:
+                settled.append(replace(item, result="failed", detail=str(error)))
+        await settle_items(transaction, self._run.id, settled)
+        await mark_sending(transaction, self._run.id, [item for item, _ in leaving])
+        return settled, leaving
+
+    async def _record(self, items: Sequence[Item], transaction: Transaction) -> None:
+        await settle_items(transaction, self._run.id, items)
+        for status in ("replayed", "parked"):
+            places = [item.place for item in items if item.result == status]
+            await settle_letters(transaction, self._run.topic, places, status)
 
     def _outgoing(self, item: Item, record: Record | None) -> OutgoingRecord:
         """Raises PermanentError."""
@@ -216,6 +226,6 @@ class _Execution:
 
 
 async def _look(tools: Tools, run: Run) -> Seen:
-    await DeadLetterIndex(tools.settings, tools.database, tools.codec).update()
+    await steadily(DeadLetterIndex(tools.settings, tools.database, tools.codec).update)
     async with tools.database.connection() as connection:
         return await look_at(connection, run)

@@ -4,16 +4,19 @@ If that connection dies, so does the run, before another could begin beside it: 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import asyncpg
 
-from services.common.database import Database, Transaction
+from services.common.database import Database, Transaction, translated_errors
 from services.operations.replay.refusals import RefusedError
+from services.operations.replay.steady import steadily
 
 _RUN_S_MAX = 7 * 24 * 3600.0
 _STEP_S = 10.0
+T = TypeVar("T")
 _TAKE = "SELECT pg_try_advisory_lock(hashtextextended('coursepay replay ' || $1, 0))"
 _GIVE = "SELECT pg_advisory_unlock(hashtextextended('coursepay replay ' || $1, 0))"
 
@@ -26,13 +29,26 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Committed on a normal exit. After _STEP_S the connection is terminated, which ends the run."""
+        """Committed on a normal exit. After _STEP_S the connection is terminated, which ends the run.
+
+        Raises RecordError kinds.
+        """
         timer = asyncio.get_running_loop().call_later(_STEP_S, self._connection.terminate)
         try:
-            async with self._connection.transaction():
-                yield self._connection
+            with translated_errors():
+                async with self._connection.transaction():
+                    yield self._connection
         finally:
             timer.cancel()
+
+    async def step(self, action: Callable[[Transaction], Awaitable[T]]) -> T:
+        """`action` in a transaction, tried again when it lost a race for rows."""
+
+        async def once() -> T:
+            async with self.transaction() as transaction:
+                return await action(transaction)
+
+        return await steadily(once)
 
 
 @asynccontextmanager

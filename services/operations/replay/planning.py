@@ -15,6 +15,7 @@ from services.operations.replay.letters import Letter
 from services.operations.replay.plan import Plan, PlannedItem
 from services.operations.replay.scanning import scan
 from services.operations.replay.standing import Standing, standings
+from services.operations.replay.steady import steadily
 
 _ASK_LETTERS = 1_000
 _COPIES = "copies"
@@ -22,7 +23,7 @@ _COPIES = "copies"
 
 async def make_plan(settings: Settings, database: Database, codec: Codec, worker: str, chosen: Filter) -> Plan:
     """Brings the index up to date first. Raises BadFilterError, RefusedError, and RecordError kinds of the servers."""
-    await DeadLetterIndex(settings, database, codec).update()
+    await steadily(DeadLetterIndex(settings, database, codec).update)
     draft = _Draft(chosen)
     topic = Topics.of(settings).dead_letters(worker)
     waiting: list[Letter] = []

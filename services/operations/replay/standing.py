@@ -24,6 +24,7 @@ UPDATE dead_letters letter
   FROM unnest($2::int[], $3::bigint[]) AS given (kafka_partition, kafka_offset)
  WHERE letter.topic = $1 AND letter.kafka_partition = given.kafka_partition
    AND letter.kafka_offset = given.kafka_offset AND letter.status <> $4
+   AND NOT (letter.status = 'resolved' AND $4 = 'replayed')
 """
 
 
@@ -46,7 +47,9 @@ async def standings(connection: Transaction, topic: str, places: Sequence[Place]
 
 
 async def settle_letters(transaction: Transaction, topic: str, places: Sequence[Place], status: Settled) -> int:
-    """How many changed. The record stays in Kafka, whatever was decided."""
+    """How many changed. The record stays in Kafka, whatever was decided. A replayed letter whose order is done before
+    its replay is noted stays resolved.
+    """
     if not places:
         return 0
     done = await transaction.execute(
