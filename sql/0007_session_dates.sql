@@ -3,34 +3,41 @@
 
 -- migrate: apply
 
+-- What reads a table is PL/pgSQL here and in the files after: its plans last as long as the connection, those of an SQL
+-- function that cannot be inlined as long as a transaction, which is one decision.
+
 -- The instant of a local time. A time that comes twice (clocks go back) is the first one, a time that is missing
 -- (clocks go forward) moves on by the gap: both are "by the offset from before the change". PostgreSQL itself takes
 -- the second of a repeated hour.
 CREATE FUNCTION instant_of(local_time timestamp, zone text) RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN earlier AT TIME ZONE zone = local_time THEN least(earlier, as_postgresql) ELSE as_postgresql END
-      FROM (SELECT local_time AT TIME ZONE zone) AS plain (as_postgresql),
-           LATERAL (SELECT as_postgresql - interval '24 hours') AS day_before (moment),
-           LATERAL (SELECT (local_time - ((moment AT TIME ZONE zone) - (moment AT TIME ZONE 'UTC'))) AT TIME ZONE 'UTC')
-                   AS by_offset_before (earlier)
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    as_postgresql timestamptz := local_time AT TIME ZONE zone;
+    day_before timestamptz := as_postgresql - interval '24 hours';
+    offset_before interval := (day_before AT TIME ZONE zone) - (day_before AT TIME ZONE 'UTC');
+    earlier timestamptz := (local_time - offset_before) AT TIME ZONE 'UTC';
+BEGIN
+    RETURN CASE WHEN earlier AT TIME ZONE zone = local_time THEN least(earlier, as_postgresql) ELSE as_postgresql END;
+END
 $$;
 
 -- The minute of the week, from Monday 00:00 in the zone.
 CREATE FUNCTION local_minute(moment timestamptz, zone text) RETURNS integer
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT ((extract(isodow FROM local_time) - 1) * 1440 + extract(hour FROM local_time) * 60
-            + extract(minute FROM local_time))::integer
-      FROM (SELECT moment AT TIME ZONE zone) AS there (local_time)
+    SELECT ((extract(isodow FROM moment AT TIME ZONE zone) - 1) * 1440
+            + extract(hour FROM moment AT TIME ZONE zone) * 60 + extract(minute FROM moment AT TIME ZONE zone))::integer
 $$;
 
 -- The half hours of the week from Monday 00:00 UTC that these sessions touch.
 CREATE FUNCTION touched_half_hours(dates tstzrange[]) RETURNS bit(336)
-LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT COALESCE(bit_or(set_bit(0::bit(336), half_hour % 336, 1)), 0::bit(336))
-      FROM (SELECT DISTINCT local_minute(lower(session), 'UTC') AS starts,
-                   (extract(epoch FROM upper(session) - lower(session)) / 60)::integer AS lasts
-              FROM unnest(dates) AS session) AS weekly,
-           generate_series(starts / 30, (starts + lasts - 1) / 30) AS half_hour
+LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN (SELECT COALESCE(bit_or(set_bit(0::bit(336), half_hour % 336, 1)), 0::bit(336))
+              FROM (SELECT DISTINCT local_minute(lower(session), 'UTC') AS starts,
+                           (extract(epoch FROM upper(session) - lower(session)) / 60)::integer AS lasts
+                      FROM unnest(dates) AS session) AS weekly,
+                   generate_series(starts / 30, (starts + lasts - 1) / 30) AS half_hour);
+END
 $$;
 
 -- A wish for a weekly slot, as the body of POST /orders has it under `schedule`.
@@ -45,16 +52,21 @@ CREATE TYPE weekly_slot AS (
 
 -- A purchase from before coursepay may have its slot in the metadata only.
 CREATE FUNCTION weekly_slot_of(bought student_course_purchases) RETURNS weekly_slot
-LANGUAGE sql STABLE AS $$
-    SELECT start_date, COALESCE(schedule ->> 'timeSlot', (bought).metadata ->> 'timeSlot')::time,
-           COALESCE((SELECT array_agg(DISTINCT day::integer)
-                       FROM jsonb_array_elements_text(schedule -> 'weekdays') AS day),
-                    ARRAY[extract(isodow FROM start_date)::integer]),
-           COALESCE(schedule ->> 'timeZone', (bought).metadata ->> 'timeZone'),
-           COALESCE((schedule ->> 'durationMinutes')::integer, 60),
-           (SELECT calendar FROM courses WHERE courses.course_id = (bought).course_id)
-      FROM (SELECT COALESCE((bought).metadata -> 'schedule', '{}')) AS wished (schedule),
-           LATERAL (SELECT COALESCE(schedule ->> 'startDate', (bought).metadata ->> 'date')::date) AS first (start_date)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    slot weekly_slot;
+    wished jsonb := bought.metadata || COALESCE(bought.metadata -> 'schedule', '{}');
+BEGIN
+    slot.start_date := COALESCE(wished ->> 'startDate', wished ->> 'date');
+    slot.starts_at := wished ->> 'timeSlot';
+    slot.weekdays := COALESCE((SELECT array_agg(DISTINCT day::integer)
+                                 FROM jsonb_array_elements_text(wished -> 'weekdays') AS day),
+                              ARRAY[extract(isodow FROM slot.start_date)::integer]);
+    slot.time_zone := wished ->> 'timeZone';
+    slot.duration_minutes := COALESCE((wished ->> 'durationMinutes')::integer, 60);
+    slot.calendar := (SELECT calendar FROM courses WHERE course_id = bought.course_id);
+    RETURN slot;
+END
 $$;
 
 -- The first `wanted` sessions that start after `after` and end by `until`, in order; fewer when there are no more.
@@ -92,8 +104,11 @@ $$;
 
 -- As one multirange, to ask for overlaps with one look at an index; each widened by the minutes of travel.
 CREATE FUNCTION held_by(dates tstzrange[], travel_minutes integer) RETURNS tstzmultirange
-LANGUAGE sql STABLE AS $$
-    SELECT range_agg(held_range(lower(session), upper(session), travel_minutes)) FROM unnest(dates) AS session
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT range_agg(held_range(lower(session), upper(session), travel_minutes))
+              FROM unnest(dates) AS session);
+END
 $$;
 
 -- migrate: rollback

@@ -44,13 +44,15 @@ $$;
 
 -- Why this trainer, or why nobody: kept with the allocation.
 CREATE FUNCTION explanation(found trainer_search, smallest text) RETURNS jsonb
-LANGUAGE sql STABLE AS $$
-    SELECT jsonb_build_object(
-        'rules', 1, 'at', clock_timestamp(), 'filter', (found).failed, 'relaxation', smallest,
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN jsonb_build_object(
+        'rules', 1, 'at', clock_timestamp(), 'filter', found.failed, 'relaxation', smallest,
         'funnel', (SELECT jsonb_object_agg(name, remaining)
-                     FROM unnest('{specialty,gender,slot,capacity,radius,leave,dates}'::text[], (found).left_after)
+                     FROM unnest('{specialty,gender,slot,capacity,radius,leave,dates}'::text[], found.left_after)
                           AS step (name, remaining)),
-        'top', to_jsonb((found).top))
+        'top', to_jsonb(found.top));
+END
 $$;
 
 CREATE FUNCTION choice(wish tutoring_wish, candidate ranked_offer) RETURNS jsonb
@@ -192,10 +194,12 @@ $$;
 
 -- What the student allows to be given up, the least first.
 CREATE FUNCTION relaxations_of(bought student_course_purchases) RETURNS text[]
-LANGUAGE sql STABLE AS $$
-    SELECT ARRAY(SELECT name FROM unnest('{time_30,time_60,weekday,radius,gender,online}'::text[])
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN ARRAY(SELECT name FROM unnest('{time_30,time_60,weekday,radius,gender,online}'::text[])
                         WITH ORDINALITY AS known (name, number)
-                  WHERE bought.metadata #> '{schedule,flexibility}' ? name ORDER BY number)
+                  WHERE bought.metadata #> '{schedule,flexibility}' ? name ORDER BY number);
+END
 $$;
 
 -- Whether giving this up can change what a search failed by: the filters are passed in their order.

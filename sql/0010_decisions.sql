@@ -18,17 +18,24 @@ $$;
 
 -- The allocation of a purchase that is not cancelled; all null: there is none.
 CREATE FUNCTION live_allocation(purchase uuid) RETURNS trainer_allocations
-LANGUAGE sql STABLE AS $$
-    SELECT allocation FROM trainer_allocations allocation
-     WHERE allocation.purchase_id = purchase AND allocation.status <> 'cancelled'
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    live trainer_allocations;
+BEGIN
+    SELECT * INTO live FROM trainer_allocations WHERE purchase_id = purchase AND status <> 'cancelled';
+    RETURN live;
+END
 $$;
 
 -- How many sessions a purchase still lacks.
 CREATE FUNCTION sessions_missing(bought student_course_purchases) RETURNS integer
-LANGUAGE sql STABLE AS $$
-    SELECT (bought).sessions_total - count(*)::integer
-      FROM trainer_allocations allocation JOIN tutoring_sessions session ON session.allocation_id = allocation.id
-     WHERE allocation.purchase_id = (bought).id AND session.status <> 'cancelled'
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN bought.sessions_total - (
+        SELECT count(*)
+          FROM trainer_allocations allocation JOIN tutoring_sessions session ON session.allocation_id = allocation.id
+         WHERE allocation.purchase_id = bought.id AND session.status <> 'cancelled');
+END
 $$;
 
 -- The sessions that are in the way of these dates, the trainer's and the student's.
