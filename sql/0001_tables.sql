@@ -5,13 +5,16 @@
 
 -- Everything belongs to coursepay_owner, as which the migrator runs this file; it created the roles before.
 -- Order, student, course and trainer ids are text of one shape. Money is in minor units (paise) with its currency.
--- Constraints are named for what holds, because their names reach logs and dead letters.
+-- Constraints are named for what holds, because their names reach logs and dead letters. An id is checked by what it must
+-- not contain and its length: a counted repetition like [..]{1,64} costs ten times as much, more than the rest of an
+-- insert.
 
 -- A function of ours is nobody's by default: each is granted to the roles that need it.
 ALTER DEFAULT PRIVILEGES FOR ROLE coursepay_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 CREATE TABLE courses (
-    course_id text PRIMARY KEY CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    course_id text PRIMARY KEY
+        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
     -- Whose public holidays the course observes: IN, or IN-KA.
     calendar text NOT NULL CONSTRAINT calendar_is_a_country CHECK (calendar ~ '^[A-Z]{2}(-[A-Z0-9]{1,3})?$')
 );
@@ -32,12 +35,16 @@ CREATE TABLE holidays (
 );
 
 CREATE TABLE orders (
-    order_id text PRIMARY KEY CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    provider text NOT NULL CONSTRAINT provider_is_an_id CHECK (provider ~ '^[A-Za-z0-9_-]{1,64}$'),
+    order_id text PRIMARY KEY
+        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
+    provider text NOT NULL
+        CONSTRAINT provider_is_an_id CHECK (provider !~ '[^A-Za-z0-9_-]' AND length(provider) BETWEEN 1 AND 64),
     provider_order_id text NOT NULL
         CONSTRAINT provider_order_id_has_a_length CHECK (length(provider_order_id) BETWEEN 1 AND 255),
-    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    course_id text NOT NULL CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    student_id text NOT NULL
+        CONSTRAINT student_id_is_an_id CHECK (student_id !~ '[^A-Za-z0-9_-]' AND length(student_id) BETWEEN 1 AND 64),
+    course_id text NOT NULL
+        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
     purchase_tier integer NOT NULL CONSTRAINT purchase_tier_is_known CHECK (purchase_tier IN (10, 20, 30)),
     amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 1 AND 1000000000000000),
     currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
@@ -53,8 +60,10 @@ CREATE INDEX orders_of_student ON orders (student_id);
 -- once and together. sequence counts the changes after that; PaymentAdjusted carries it.
 CREATE TABLE payments (
     order_id text PRIMARY KEY REFERENCES orders (order_id),
-    provider text NOT NULL CONSTRAINT provider_is_an_id CHECK (provider ~ '^[A-Za-z0-9_-]{1,64}$'),
-    payment_id text CONSTRAINT payment_id_is_an_id CHECK (payment_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    provider text NOT NULL
+        CONSTRAINT provider_is_an_id CHECK (provider !~ '[^A-Za-z0-9_-]' AND length(provider) BETWEEN 1 AND 64),
+    payment_id text
+        CONSTRAINT payment_id_is_an_id CHECK (payment_id !~ '[^A-Za-z0-9_-]' AND length(payment_id) BETWEEN 1 AND 64),
     status text NOT NULL DEFAULT 'created' CONSTRAINT status_is_known CHECK (status IN
         ('created', 'succeeded', 'failed', 'review', 'partially_refunded', 'refunded', 'disputed', 'charged_back')),
     amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 1 AND 1000000000000000),
@@ -78,7 +87,8 @@ CREATE UNIQUE INDEX one_order_per_payment ON payments (provider, payment_id) WHE
 CREATE TABLE payment_facts (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id text,
-    provider text NOT NULL CONSTRAINT provider_is_an_id CHECK (provider ~ '^[A-Za-z0-9_-]{1,64}$'),
+    provider text NOT NULL
+        CONSTRAINT provider_is_an_id CHECK (provider !~ '[^A-Za-z0-9_-]' AND length(provider) BETWEEN 1 AND 64),
     source text NOT NULL CONSTRAINT source_is_known CHECK (source IN ('callback', 'webhook', 'fetch')),
     provider_event_id text
         CONSTRAINT provider_event_id_has_a_length CHECK (length(provider_event_id) BETWEEN 1 AND 255),
@@ -113,11 +123,12 @@ CREATE INDEX payment_facts_without_order ON payment_facts (provider, provider_or
 -- Events that wait for Kafka: the bare Avro body with what is needed to frame it. Claimed by a lease on this clock.
 CREATE TABLE outbox (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    order_id text NOT NULL CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    order_id text NOT NULL
+        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
     -- The order of the events of one order; taken under a lock of that order.
     order_seq integer NOT NULL CONSTRAINT order_seq_counts CHECK (order_seq >= 1),
     event_id uuid NOT NULL CONSTRAINT an_event_is_published_once UNIQUE,
-    type text NOT NULL CONSTRAINT type_is_a_name CHECK (type ~ '^[A-Z][A-Za-z]{1,63}$'),
+    type text NOT NULL CONSTRAINT type_is_a_name CHECK (type ~ '^[A-Z][A-Za-z]+$' AND length(type) <= 64),
     version integer NOT NULL CONSTRAINT version_counts CHECK (version >= 1),
     payload bytea NOT NULL,
     traceparent text CONSTRAINT traceparent_is_short CHECK (length(traceparent) <= 128),
@@ -181,9 +192,11 @@ CREATE TABLE student_course_purchases (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     order_id text NOT NULL
         CONSTRAINT one_purchase_per_order UNIQUE
-        CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    course_id text NOT NULL CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
+    student_id text NOT NULL
+        CONSTRAINT student_id_is_an_id CHECK (student_id !~ '[^A-Za-z0-9_-]' AND length(student_id) BETWEEN 1 AND 64),
+    course_id text NOT NULL
+        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
     purchase_tier integer NOT NULL CONSTRAINT purchase_tier_is_known CHECK (purchase_tier IN (10, 20, 30)),
     sessions_total integer NOT NULL,
     purchase_date timestamptz NOT NULL,
@@ -204,7 +217,8 @@ CREATE INDEX purchases_to_expire ON student_course_purchases (expiry_date) WHERE
 
 -- The newest adjustment of each order. It and the purchase come in any order: whoever comes second applies it.
 CREATE TABLE purchase_adjustments (
-    order_id text PRIMARY KEY CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    order_id text PRIMARY KEY
+        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
     event_id uuid NOT NULL,
     sequence bigint NOT NULL CONSTRAINT sequence_grows CHECK (sequence >= 0),
     -- The derived status of the payment, as in payments.
@@ -221,9 +235,12 @@ CREATE TABLE purchase_adjustments (
 CREATE TABLE notifications (
     event_id uuid NOT NULL,
     channel text NOT NULL DEFAULT 'push' CONSTRAINT channel_is_known CHECK (channel IN ('push')),
-    order_id text NOT NULL CONSTRAINT order_id_is_an_id CHECK (order_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    event_type text NOT NULL CONSTRAINT event_type_is_a_name CHECK (event_type ~ '^[A-Z][A-Za-z]{1,63}$'),
+    order_id text NOT NULL
+        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
+    student_id text NOT NULL
+        CONSTRAINT student_id_is_an_id CHECK (student_id !~ '[^A-Za-z0-9_-]' AND length(student_id) BETWEEN 1 AND 64),
+    event_type text NOT NULL
+        CONSTRAINT event_type_is_a_name CHECK (event_type ~ '^[A-Z][A-Za-z]+$' AND length(event_type) <= 64),
     status text NOT NULL CONSTRAINT status_is_known CHECK (status IN ('sent', 'failed', 'skipped')),
     error text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),

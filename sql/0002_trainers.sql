@@ -6,7 +6,8 @@
 -- As PUT trainers gave it. Trainers are made inactive, never deleted, so nothing needs a foreign key to them, and
 -- an assignment takes no share lock on them.
 CREATE TABLE trainers (
-    trainer_id text PRIMARY KEY CONSTRAINT trainer_id_is_an_id CHECK (trainer_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    trainer_id text PRIMARY KEY
+        CONSTRAINT trainer_id_is_an_id CHECK (trainer_id !~ '[^A-Za-z0-9_-]' AND length(trainer_id) BETWEEN 1 AND 64),
     name text NOT NULL,
     active boolean NOT NULL DEFAULT true,
     gender text CONSTRAINT gender_is_known CHECK (gender IN ('female', 'male')),
@@ -40,7 +41,8 @@ CREATE TABLE trainers (
 -- One row per (course, trainer) with all that the candidate query filters by, so that it reads one index range and no
 -- other table. Derived from trainers by the functions only.
 CREATE TABLE trainer_offers (
-    course_id text NOT NULL CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    course_id text NOT NULL
+        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
     trainer_id text NOT NULL REFERENCES trainers (trainer_id),
     active boolean NOT NULL,
     gender text CONSTRAINT gender_is_known CHECK (gender IN ('female', 'male')),
@@ -86,9 +88,12 @@ CREATE INDEX trainer_time_off_ranges ON trainer_time_off
 CREATE TABLE trainer_allocations (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     purchase_id uuid NOT NULL REFERENCES student_course_purchases (id),
-    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    course_id text NOT NULL CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    trainer_id text CONSTRAINT trainer_id_is_an_id CHECK (trainer_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    student_id text NOT NULL
+        CONSTRAINT student_id_is_an_id CHECK (student_id !~ '[^A-Za-z0-9_-]' AND length(student_id) BETWEEN 1 AND 64),
+    course_id text NOT NULL
+        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
+    trainer_id text
+        CONSTRAINT trainer_id_is_an_id CHECK (trainer_id !~ '[^A-Za-z0-9_-]' AND length(trainer_id) BETWEEN 1 AND 64),
     status text NOT NULL CONSTRAINT status_is_known CHECK (status IN ('approved', 'pending', 'cancelled')),
     -- filter, relaxation, funnel, candidates, rules version: why this trainer, or why nobody.
     reason jsonb NOT NULL DEFAULT '{}' CONSTRAINT reason_is_an_object CHECK (jsonb_typeof(reason) = 'object'),
@@ -130,9 +135,12 @@ CREATE TABLE tutoring_sessions (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     allocation_id uuid NOT NULL REFERENCES trainer_allocations (id),
     sequence_no integer NOT NULL CONSTRAINT sequence_no_counts CHECK (sequence_no >= 1),
-    trainer_id text NOT NULL CONSTRAINT trainer_id_is_an_id CHECK (trainer_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    student_id text NOT NULL CONSTRAINT student_id_is_an_id CHECK (student_id ~ '^[A-Za-z0-9_-]{1,64}$'),
-    course_id text NOT NULL CONSTRAINT course_id_is_an_id CHECK (course_id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    trainer_id text NOT NULL
+        CONSTRAINT trainer_id_is_an_id CHECK (trainer_id !~ '[^A-Za-z0-9_-]' AND length(trainer_id) BETWEEN 1 AND 64),
+    student_id text NOT NULL
+        CONSTRAINT student_id_is_an_id CHECK (student_id !~ '[^A-Za-z0-9_-]' AND length(student_id) BETWEEN 1 AND 64),
+    course_id text NOT NULL
+        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
     starts_at timestamptz NOT NULL,
     ends_at timestamptz NOT NULL,
     -- Before and after, of the trainer's time only: half the travel buffer on each side. 0 online.

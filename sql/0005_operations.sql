@@ -118,7 +118,7 @@ CREATE INDEX audit_log_of_target ON audit_log (target, at);
 
 -- Only the digest of a key is kept; the key is shown once, when it is made.
 CREATE TABLE api_keys (
-    id text PRIMARY KEY CONSTRAINT id_is_an_id CHECK (id ~ '^[A-Za-z0-9_-]{1,64}$'),
+    id text PRIMARY KEY CONSTRAINT id_is_an_id CHECK (id !~ '[^A-Za-z0-9_-]' AND length(id) BETWEEN 1 AND 64),
     key_sha256 bytea NOT NULL
         CONSTRAINT one_key_per_digest UNIQUE
         CONSTRAINT key_sha256_is_a_digest CHECK (length(key_sha256) = 32),
