@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import tidy_lists as lists
 from tests.support.tidy import (
+    ROOT,
     Module,
     calls,
     dotted,
@@ -69,7 +70,7 @@ def _is_catalogue(module: Module, node: ast.FunctionDef | ast.AsyncFunctionDef) 
 def test_lines_are_short() -> None:
     fail_for(
         (
-            f"{path.name}:{number}"
+            f"{path.relative_to(ROOT)}:{number}"
             for path in files()
             if path.suffix in LINES_OF
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
