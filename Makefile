@@ -42,6 +42,19 @@ test-docker: build ## the local stack on Docker through testcontainers, and the 
 	COURSEPAY_STACK=docker COURSEPAY_KAFKA_BOOTSTRAP_SERVERS= COURSEPAY_DATABASE_URL= \
 		$(BIN)/pytest tests/docker tests/integration/sql tests/integration/assignment
 
+image: ## the container image coursepay:local (needs Docker)
+	docker build --file deploy/Dockerfile --tag coursepay:local .
+
+compose-up: image ## the whole system in containers, with a catalogue to buy from (needs Docker)
+	docker compose --file deploy/compose.yaml up --detach --wait
+	docker compose --file deploy/compose.yaml ps
+
+compose-down: ## stop those containers; their data stays (to remove it: docker compose -f deploy/compose.yaml down -v)
+	docker compose --file deploy/compose.yaml down
+
+dashboards: build ## renew the dashboards of deploy/grafana/
+	$(BIN)/python -m deploy.grafana.generate
+
 pages: build ## renew the pages of docs/ that are made from the code
 	$(BIN)/python -m services.operations.pages docs
 
@@ -67,4 +80,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test up down build check test-tools test-docker pages lock clean
+.PHONY: help demo test up down build check test-tools test-docker image compose-up compose-down dashboards pages lock clean

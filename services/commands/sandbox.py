@@ -24,6 +24,7 @@ def serve(
     context: typer.Context,
     *,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one")] = PORT,
+    host: Annotated[str, typer.Option(help="who may call; 0.0.0.0: other containers too")] = "127.0.0.1",
     gateway_url: Annotated[str | None, typer.Option(help="who gets the webhooks; default: by the settings")] = None,
     provider_errors: Rate = 0,
     course_errors: Rate = 0,
@@ -43,7 +44,7 @@ def serve(
 
     async def run(settings: Settings, stop: asyncio.Event) -> None:
         accounts = sandbox_accounts(settings, gateway_url)
-        async with serve_sandbox(accounts, port=port, failures=failures, seed=seed) as bound:
+        async with serve_sandbox(accounts, host=host, port=port, failures=failures, seed=seed) as bound:
             _print_addresses(accounts, f"http://127.0.0.1:{bound}")
             await stop.wait()
 

@@ -141,6 +141,15 @@ class Metrics:
         self.pending_allocations = gauge(
             "coursepay_pending_allocations", "How many purchases wait for a person to find a trainer?", OPERATIONS
         )
+        self.pending_oldest = gauge(
+            "coursepay_pending_allocations_oldest_age_seconds", "How long does the oldest of them wait?", OPERATIONS
+        )
+        self.unallocated_oldest = gauge(
+            "coursepay_unallocated_oldest_age_seconds", "How old is the oldest purchase without a decision?", OPERATIONS
+        )
+        self.progress_drift = gauge(
+            "coursepay_progress_drift_rows", "How many progress rows differ from a recount?", OPERATIONS
+        )
         self.worker_paused = gauge(
             "coursepay_worker_paused",
             "Is a worker holding still, and why?",

@@ -18,12 +18,15 @@ from services.operations.limits import (
     DATABASE_CONNECTIONS_MAX,
     INDEX_INTERVAL_S,
     INDEX_S,
+    RECOUNT_INTERVAL_S,
+    RECOUNT_S,
     RELEASE_INTERVAL_S,
     RELEASE_S,
     SAMPLE_INTERVAL_S,
     SAMPLE_S,
 )
 from services.operations.loops import Loop
+from services.operations.recount import Recount
 from services.operations.releases import Releases
 from services.operations.replay.counting import ReplayCounter
 from services.operations.sampler import Sampler
@@ -61,11 +64,13 @@ def _loops(settings: Settings, database: Database, metrics: Metrics, codec: Code
     index = DeadLetterIndex(settings, database, codec)
     replays = ReplayCounter(database, metrics)
     releases = Releases(database)
+    recount = Recount(database, metrics)
     errors = metrics.sampler_errors
     return [
         Loop("sampler", sampler.sample, every_s=SAMPLE_INTERVAL_S, within_s=SAMPLE_S, errors=errors),
         Loop("replay counts", replays.count, every_s=SAMPLE_INTERVAL_S, within_s=SAMPLE_S, errors=errors),
         Loop("dead letter index", index.update, every_s=INDEX_INTERVAL_S, within_s=INDEX_S, errors=errors),
+        Loop("recount", recount.look, every_s=RECOUNT_INTERVAL_S, within_s=RECOUNT_S, errors=errors),
         Loop("releases", releases.sweep, every_s=RELEASE_INTERVAL_S, within_s=RELEASE_S, errors=errors),
     ]
 

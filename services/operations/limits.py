@@ -16,3 +16,6 @@ INDEX_MESSAGE_CHARACTERS_MAX = 1000
 RELEASE_INTERVAL_S = 60.0
 RELEASE_S = 60.0
 RELEASE_ROWS_MAX = 500
+# Both walk through whole tables; what they look for does not heal or spread within minutes.
+RECOUNT_INTERVAL_S = 600.0
+RECOUNT_S = 60.0

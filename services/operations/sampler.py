@@ -40,6 +40,7 @@ def _show_stock(stock: Stock, metrics: Metrics) -> None:
     metrics.outbox_pending.set(stock.outbox_rows)
     metrics.outbox_oldest.set(stock.outbox_oldest_s)
     metrics.pending_allocations.set(stock.pending_allocations)
+    metrics.pending_oldest.set(stock.pending_oldest_s)
     for worker in WORKERS:
         metrics.dlq_unresolved.labels(worker).set(stock.unresolved.get(worker, 0))
 

@@ -9,20 +9,24 @@ _COUNTS = """
 SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_rows,
        (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8
           FROM outbox WHERE published_at IS NULL) AS outbox_oldest_s,
-       (SELECT count(*) FROM trainer_allocations WHERE status = 'pending') AS pending_allocations
+       (SELECT count(*) FROM trainer_allocations WHERE status = 'pending') AS pending_allocations,
+       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8
+          FROM trainer_allocations WHERE status = 'pending') AS pending_oldest_s
 """
 _UNRESOLVED = "SELECT worker, count(*) AS letters FROM dead_letters WHERE status = 'unresolved' GROUP BY worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
-    """`outbox_oldest_s`: age of the oldest event that is not in Kafka; 0: none waits. `unresolved`: worker -> dead
-    letters that still matter; a worker without any is missing.
+    """`outbox_oldest_s`: age of the oldest event that is not in Kafka, `pending_oldest_s` of the oldest purchase that
+    waits for a person; 0: none waits. `unresolved`: worker -> dead letters that still matter; a worker without any is
+    missing.
     """
 
     outbox_rows: int
     outbox_oldest_s: float
     pending_allocations: int
+    pending_oldest_s: float
     unresolved: Mapping[str, int]
 
 
@@ -37,5 +41,6 @@ async def count_stock(database: Database) -> Stock:
         # The clocks of two connections may differ by a moment.
         outbox_oldest_s=max(0.0, counts["outbox_oldest_s"]),
         pending_allocations=counts["pending_allocations"],
+        pending_oldest_s=max(0.0, counts["pending_oldest_s"]),
         unresolved={row["worker"]: row["letters"] for row in letters},
     )

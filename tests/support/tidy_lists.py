@@ -75,6 +75,7 @@ TABLES: Mapping[str, frozenset[str]] = {
         {"dead_letters", "notifications", "student_course_purchases", "trainer_allocations"}
     ),
     "services/operations/migrations": frozenset({"courses"}),
+    "services/operations/recount": frozenset({"progress_drift", "student_course_purchases", "trainer_allocations"}),
     "services/operations/releases": frozenset({"sweep_allocations"}),
     "services/operations/replay/counting": frozenset({"replay_items", "replay_runs"}),
     "services/operations/replay/discarding": frozenset({"audit_log"}),

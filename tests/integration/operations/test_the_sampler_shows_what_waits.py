@@ -26,8 +26,8 @@ INSERT INTO student_course_purchases
 VALUES ('ord_1', 'student-1', 'course-0001', 10, 10, now(), now() + interval '1 day') RETURNING id
 """
 _PENDING = """
-INSERT INTO trainer_allocations (purchase_id, student_id, course_id, status)
-VALUES ($1, 'student-1', 'course-0001', 'pending')
+INSERT INTO trainer_allocations (purchase_id, student_id, course_id, status, created_at)
+VALUES ($1, 'student-1', 'course-0001', 'pending', now() - interval '90 seconds')
 """
 
 
@@ -53,6 +53,7 @@ async def test_the_figures_are_those_of_the_database_and_the_cluster(
     assert value(metrics, "coursepay_outbox_pending_rows") == 2
     assert 60 <= (value(metrics, "coursepay_outbox_oldest_pending_age_seconds") or 0) < 120
     assert value(metrics, "coursepay_pending_allocations") == 1
+    assert 90 <= (value(metrics, "coursepay_pending_allocations_oldest_age_seconds") or 0) < 150
     assert value(metrics, "coursepay_retry_backlog_messages", worker="purchase-worker", tier="2s") == 3
     assert value(metrics, "coursepay_retry_backlog_messages", worker="purchase-worker", tier="4s") == 0
     topic, group = f"{topics.prefix}payment.succeeded", topics.group("purchase-worker")
