@@ -33,7 +33,7 @@ def up(
 
 @app.command()
 def down(*, directory: Directory = None) -> None:
-    """Stop them. Their data stays."""
+    """Stop them. The data of processes stays for the next start, that of containers ends with them."""
     settings = Settings.from_environment()
     where = _directory(settings, directory)
     typer.echo("stopped" if end_stack(where) else f"nothing runs for {where}")

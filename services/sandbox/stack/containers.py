@@ -1,4 +1,5 @@
-"""The servers on Docker, through testcontainers; their ports are open on this machine's loopback address only.
+"""The servers on Docker, through testcontainers; their ports are open on this machine's loopback address only,
+and their data ends with them.
 
 testcontainers' own reaper is off: it is one more image to fetch, and the watcher does its work. Containers carry the
 state directory as a label, so that they are found also when their owner died before it could write anything down.
