@@ -91,15 +91,17 @@ def closing_line(report: Report) -> str:
         f"failed {counts.failed}",
         *([f"done before {report.already}"] if report.already else []),
         *([f"remaining {report.remaining}"] if report.remaining else []),
-        f"back-in-dlq {counts.back_in_dlq} after {report.watched_s:.0f} s"
-        if report.seen is not None
-        else "nobody was there to handle them (see `dlq verify`)"
-        if counts.replayed and not report.remaining
-        else f"back-in-dlq {counts.back_in_dlq}",
+        _watched(report),
         f"{report.rate:.1f}/s",
         f"plan sha256 {run.plan_sha256}",
     ]
     return f"run {run.id} {run.topic}: {', '.join(parts)}"
+
+
+def _watched(report: Report) -> str:
+    if report.seen is not None:
+        return f"back-in-dlq {report.counts.back_in_dlq} after {report.watched_s:.0f} s"
+    return f"back-in-dlq 0 ({'no worker is running to handle them' if report.nobody else 'not watched'})"
 
 
 @contextmanager

@@ -34,7 +34,8 @@ class Wish:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How a run stands at the end of a command. `already`: finished before, by whichever run; `remaining`: to be
-    resumed; `seen`: None when nobody handles the records just now; `watched_s`: how long it was looked at them.
+    resumed; `seen`: None when it was not looked at, because it was not asked for or `nobody` handles the records just
+    now; `watched_s`: how long it was looked at them.
     """
 
     run: Run
@@ -43,6 +44,7 @@ class Report:
     already: int
     remaining: int
     seen: Seen | None
+    nobody: bool
     watched_s: float
 
     @property
@@ -124,11 +126,12 @@ async def _run(
     ended = await execute(tools, session, run, orders, stop=stop, observe=observe)
     loop = asyncio.get_running_loop()
     began_s = loop.time()
-    seen = None
-    if orders.watch_s > 0 and run.target != PARKED and not stop.is_set() and await _somebody_handles(tools, run):
-        # A guard has just looked.
-        within_s = 0.0 if ended.state == "stopped" else orders.watch_s
-        seen = await watch(tools, run, within_s=within_s, stop=stop)
+    seen, nobody = None, False
+    if orders.watch_s > 0 and run.target != PARKED and not stop.is_set():
+        nobody = not await _somebody_handles(tools, run)
+        # Waiting for records that no worker reads wastes a person's time; after a tripped guard one look is enough.
+        within_s = 0.0 if nobody or ended.state == "stopped" else orders.watch_s
+        seen = None if nobody else await watch(tools, run, within_s=within_s, stop=stop)
     async with session.transaction() as transaction:
         results = await count_items(transaction, run.id)
         counts = counts_from(results, 0 if seen is None else seen.back_in_dlq)
@@ -142,12 +145,12 @@ async def _run(
         already=run.planned - sum(results.values()),
         remaining=results.get("planned", 0) + results.get("sending", 0),
         seen=seen,
+        nobody=nobody,
         watched_s=loop.time() - began_s,
     )
 
 
 async def _somebody_handles(tools: Tools, run: Run) -> bool:
-    """Waiting for records that no worker reads would only waste a person's time."""
     topics = Topics.of(tools.settings)
     group = topics.retry_group(run.worker) if run.target == "first-tier" else topics.group(run.worker)
     return await group_has_members(tools.settings, group)
