@@ -5,9 +5,9 @@
 
 -- Everything belongs to coursepay_owner, as which the migrator runs this file; it created the roles before.
 -- Order, student, course and trainer ids are text of one shape. Money is in minor units (paise) with its currency.
--- Constraints are named for what holds, because their names reach logs and dead letters. An id is checked by what it must
--- not contain and its length: a counted repetition like [..]{1,64} costs ten times as much, more than the rest of an
--- insert.
+-- Constraints are named for what holds, because their names reach logs and dead letters. An id is checked by what it
+-- must not contain and its length: a counted repetition like [..]{1,64} costs ten times as much, more than the rest of
+-- an insert.
 
 -- A function of ours is nobody's by default: each is granted to the roles that need it.
 ALTER DEFAULT PRIVILEGES FOR ROLE coursepay_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
