@@ -18,7 +18,7 @@ from services.operations.replay.filters import STATUSES, Filter
 from services.operations.replay.letters import Letter
 from services.operations.replay.overview import Depth, Histogram, depths, histogram
 from services.operations.replay.refusals import RefusedError
-from services.operations.replay.scanning import read_planned, scan
+from services.operations.replay.scanning import read_planned, scan_whatever_was_decided
 from services.operations.replay.standing import Standing, standings
 from services.operations.replay.steady import steadily
 
@@ -47,7 +47,7 @@ def stats(worker: Worker, chosen: Filter, *, json: Json = False) -> None:
     check_worker(worker)
 
     async def verb(tools: Tools, _stop: asyncio.Event) -> int:
-        found = await histogram(scan(tools.settings, tools.codec, worker, chosen))
+        found = await histogram(scan_whatever_was_decided(tools.settings, tools.codec, worker, chosen))
         if json:
             print_json(asdict(found))
         else:

@@ -16,7 +16,7 @@ from services.common.runtime import EXIT_OK
 from services.common.topics import Topics
 from services.operations.replay.execution import Tools
 from services.operations.replay.filters import Filter
-from services.operations.replay.scanning import scan
+from services.operations.replay.scanning import scan_whatever_was_decided
 from services.operations.replay.transfer import from_lines, to_line
 
 _CHUNK_RECORDS = 500
@@ -35,11 +35,9 @@ def export(
     async def verb(tools: Tools, _stop: asyncio.Event) -> int:
         count = 0
         with _open(out) as file:
-            async for letter in scan(tools.settings, tools.codec, worker, chosen):
+            async for letter in scan_whatever_was_decided(tools.settings, tools.codec, worker, chosen):
                 file.write(to_line(letter.record))
                 count += 1
-                if count == chosen.limit:
-                    break
         console(json=True).print(f"{count} records", markup=False)
         return EXIT_OK
 

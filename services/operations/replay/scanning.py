@@ -9,7 +9,7 @@ from services.common.topics import Topics
 from services.engine.records import Record
 from services.operations.replay.filters import Filter, matcher
 from services.operations.replay.letters import Letter, Place
-from services.operations.replay.refusals import RefusedError
+from services.operations.replay.refusals import BadFilterError, RefusedError
 from services.operations.topic_reader import offsets_since, read_ends, stream_records
 
 # Planned letters farther apart than this are fetched separately instead of reading what lies between.
@@ -34,6 +34,21 @@ async def scan(settings: Settings, codec: Codec, worker: str, chosen: Filter) ->
                     letter = Letter(record, codec)
                     if matches(letter):
                         yield letter
+
+
+async def scan_whatever_was_decided(
+    settings: Settings, codec: Codec, worker: str, chosen: Filter
+) -> AsyncGenerator[Letter, None]:
+    """For looking only: up to the limit, without asking PostgreSQL. Raises BadFilterError for a choice of statuses."""
+    if chosen.statuses != Filter().statuses:
+        raise BadFilterError("--status is for plan, replay, park and discard; here every letter is read")
+    count = 0
+    async with aclosing(scan(settings, codec, worker, chosen)) as letters:
+        async for letter in letters:
+            yield letter
+            count += 1
+            if count == chosen.limit:
+                return
 
 
 async def read_planned(

@@ -61,6 +61,7 @@ async def test_the_closing_line_says_it_all(settings: Settings) -> None:
         (("plan", WORKER, "--from-time", "noon"), "is no time"),
         (("plan", WORKER, "--from-offset", "9", "--to-offset", "3"), "--from-offset is not before"),
         (("show", WORKER, "3"), "PARTITION:OFFSET"),
+        (("stats", WORKER, "--status", "parked"), "--status is for"),
         (("park", WORKER, "--reason", "x"), "--all"),
         (("discard", WORKER, "--kind", "poison"), "--reason is required"),
     ],
@@ -125,6 +126,8 @@ async def test_ls_and_stats_count(settings: Settings) -> None:
     assert stats.json["groups"]["beef"]["records"] == 2
     some = await run_dlq(settings, "stats", WORKER, "--where", "error_class == 'TypeError'", "--json")
     assert some.json["records"] == 2
+    few = await run_dlq(settings, "stats", WORKER, "--limit", "3", "--json")
+    assert few.json["records"] == 3
     for verb in (("ls",), ("stats", WORKER)):
         people = await run_dlq(settings, *verb)
         assert (people.code, people.errors) == (0, "")
