@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from services.sandbox.stack.server import data_outside
 from tests.support.eventually import eventually
 from tests.support.stacks import (
     addresses_of,
@@ -31,6 +33,8 @@ async def directory(tmp_path: Path) -> AsyncIterator[Path]:
     """Whatever a test leaves is ended."""
     yield tmp_path / "stack"
     await coursepay("stack", "down", "--directory", str(tmp_path / "stack"))
+    # Root's data lies outside of pytest's directory.
+    shutil.rmtree(data_outside(tmp_path / "stack" / "postgresql"), ignore_errors=True)
 
 
 async def test_up_env_and_down(directory: Path) -> None:
