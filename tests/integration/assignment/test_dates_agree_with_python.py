@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+# Zones whose rules are settled: PostgreSQL may use the system's tables and Python its own, of another release, and they
+# differ where a country decides anew each year (Africa/Casablanca). The database's are the ones that count.
 ZONES = (
     "Asia/Kolkata",
     "Asia/Kathmandu",
@@ -23,7 +25,7 @@ ZONES = (
     "Europe/Dublin",
     "Australia/Lord_Howe",
     "Pacific/Chatham",
-    "Africa/Casablanca",
+    "Africa/Johannesburg",
     "Antarctica/Troll",
     "Pacific/Kiritimati",
     "America/St_Johns",
