@@ -20,6 +20,9 @@ demo: build ## real payments through a real Kafka and PostgreSQL, with failures,
 test: build ## every test, against a real Kafka and a real PostgreSQL
 	$(BIN)/pytest -m "not docker and not tools"
 
+chaos: build ## kill, pause and cut everything over many seeds (SEEDS=20), or over one again (SEED=7)
+	$(BIN)/pytest tests/chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20))
+
 up: build ## the whole system in the foreground, with URLs and curl lines
 	@$(BIN)/coursepay up
 
@@ -80,4 +83,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test up down build check test-tools test-docker image compose-up compose-down dashboards pages lock clean
+.PHONY: help demo test chaos up down build check test-tools test-docker image compose-up compose-down dashboards pages lock clean

@@ -53,9 +53,15 @@ class Database:
             timer = loop.call_at(deadline, _terminate, connection)
             try:
                 yield connection
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, AttributeError) as error:
+                # A connection that ends between a statement's preparation and its execution: asyncpg then reaches
+                # for a protocol that is None.
+                if isinstance(error, AttributeError) and not _is_gone(connection):
+                    raise
                 if loop.time() >= deadline:
                     raise DeadlineError(f"no answer within {within_s:g} s", dependency=POSTGRESQL) from error
+                if isinstance(error, AttributeError):
+                    raise ConnectionError(f"the connection is gone: {error}") from error
                 raise
             finally:
                 # Still under the timer: releasing waits for a cancelled query's end. One that is terminated before its
@@ -105,7 +111,8 @@ async def open_database(
             "application_name": application,
             "lock_timeout": f"{int(LOCK_TIMEOUT_S * 1000)}ms",
             "statement_timeout": f"{int(settings.database_deadline_s * 1000)}ms",
-            "idle_in_transaction_session_timeout": "30s",
+            # A process that is stopped, not dead, loses its locks before those who wait for them run out of retries.
+            "idle_in_transaction_session_timeout": f"{int(settings.database_deadline_s * 2000)}ms",
             "timezone": "UTC",
         },
     }
@@ -157,6 +164,13 @@ def _terminate(connection: PoolConnectionProxy) -> None:
     # It may have gone back to the pool at this very moment.
     with suppress(asyncpg.InterfaceError):
         connection.terminate()
+
+
+def _is_gone(connection: PoolConnectionProxy) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 async def _no_reset(_connection: object) -> None:

@@ -31,6 +31,10 @@ AFTER_ACKNOWLEDGEMENT: Final = "after-acknowledgement"
 BEFORE_OFFSETS: Final = "before-offsets"
 AFTER_OFFSETS: Final = "after-offsets"
 ENGINE_POINTS = (BEFORE_HANDLING, IN_TRANSACTION, AFTER_COMMIT, AFTER_ACKNOWLEDGEMENT, BEFORE_OFFSETS, AFTER_OFFSETS)
+RELAY_CLAIMED: Final = "relay-claimed"
+RELAY_SENT: Final = "relay-sent"
+RELAY_MARKED: Final = "relay-marked"
+GATEWAY_POINTS = (IN_TRANSACTION, AFTER_COMMIT, RELAY_CLAIMED, RELAY_SENT, RELAY_MARKED)
 
 Main = Callable[[Settings, asyncio.Event], Awaitable[None]]
 log = structlog.get_logger()

@@ -13,7 +13,7 @@ from services.common.database import open_database
 from services.common.errors import DependencyError
 from services.common.metrics import Metrics
 from services.common.registry import open_codec
-from services.common.runtime import run_service
+from services.common.runtime import GATEWAY_POINTS, arm, run_service
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.engine.producer import Producer, open_producer
@@ -33,6 +33,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, on_listening: Callab
     """Until `stop`. Then: readiness fails, no new connection, running requests finish, the relay publishes what they
     wrote and ends, the pool closes.
     """
+    arm(settings, GATEWAY_POINTS)
     # A browser waits for this database: a request gives up before the 2 s that it was promised.
     quick = settings.model_copy(update={"database_deadline": DATABASE_DEADLINE})
     topics = Topics.of(settings)

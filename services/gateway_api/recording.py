@@ -16,6 +16,7 @@ import structlog
 
 from services.common.database import Database
 from services.common.errors import DependencyError, TransientError
+from services.common.runtime import AFTER_COMMIT, IN_TRANSACTION, reached
 from services.common.telemetry import current_traceparent
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import RECORDING_DEADLINE_S, RECORDING_FACTS_MAX, RECORDING_QUEUE_MAX, RETRY_AFTER_S
@@ -107,6 +108,8 @@ class Recorder:
         """The rest: those whose payment row was not to be had at once, or does not exist."""
         async with self._database.transaction() as transaction:
             recorded = await self._writer.write(transaction, [waiting.told for waiting in batch], wait=False)
+            reached(IN_TRANSACTION)
+        reached(AFTER_COMMIT)
         return self._tell(batch, recorded)
 
     async def _write_waiting(self, group: Sequence[_Waiting]) -> None:

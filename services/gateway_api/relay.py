@@ -17,6 +17,7 @@ import structlog
 from services.common.breaker import Breaker, CircuitState
 from services.common.codec import EncodedEvent
 from services.common.errors import PermanentError, RecordError
+from services.common.runtime import RELAY_CLAIMED, RELAY_MARKED, RELAY_SENT, reached
 from services.engine.producer import KAFKA, OutgoingRecord, Producer
 from services.gateway_api import outbox
 from services.gateway_api.dependencies import Dependencies
@@ -75,7 +76,11 @@ class _Relay:
             if not rows:
                 self._breaker.succeeded()
                 return False
-            await self._settle(token, rows, await self._send(rows))
+            reached(RELAY_CLAIMED)
+            errors = await self._send(rows)
+            reached(RELAY_SENT)
+            await self._settle(token, rows, errors)
+            reached(RELAY_MARKED)
         except RecordError as error:
             if self._breaker.state is CircuitState.HALF_OPEN:
                 # PostgreSQL was away when it was time to probe Kafka: the next probe finds out.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
-from services.common.settings import child_environment
+from services.common.settings import PREFIX, child_environment
 
 READY_S = 60.0
 _STOP_S = 25.0
@@ -45,12 +45,20 @@ class Child:
         process = self._process
         return None if process is None or process.returncode is not None else process.pid
 
-    async def start(self) -> None:
+    def twin(self) -> "Child":
+        """Another process of the same service, beside this one. It tells nobody when it is ready."""
+        environment = {**self._environment, f"{PREFIX}METRICS_PORT": "0"}
+        return Child(
+            f"{self.name}-twin", arguments=self._arguments, environment=environment, ready_url="", log=self.log
+        )
+
+    async def start(self, *, crash_point: str = "") -> None:
+        """`crash_point`: where it dies, as in the setting of that name."""
         command = [sys.executable, "-m", "services.processes.leash", str(os.getpid()), *self._arguments]
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
-                env=child_environment(self._environment),
+                env=child_environment({**self._environment, f"{PREFIX}CRASH_POINT": crash_point}),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
@@ -75,6 +83,21 @@ class Child:
         """SIGKILL, as a crash."""
         await self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """SIGSTOP: it keeps its connections and does nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    async def died(self, *, within_s: float) -> bool:
+        """Whether it ends by itself in time."""
+        assert self._process is not None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._process.wait()
+        return self.pid is None
+
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL when it does not end in time."""
         try:
@@ -92,8 +115,11 @@ class Child:
         return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
 
     async def _end(self, number: signal.Signals) -> None:
-        if self._process is None or self._process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
-            self._process.send_signal(number)
-        await self._process.wait()
+        if self.pid is not None and self._process is not None:
+            self._signal(number)
+            await self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)

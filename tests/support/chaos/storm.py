@@ -1,0 +1,73 @@
+"""Applies the faults of a seed while payments flow, then mends everything."""
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from services.sandbox.demo.system import System
+from services.sandbox.stack import Stack
+from tests.support.chaos import outside, processes, records, servers
+from tests.support.chaos.deck import KAFKA, Card, Fault, times_of
+from tests.support.chaos.proxy import Proxy
+
+
+@dataclass(slots=True, kw_only=True)
+class Storm:
+    """`diary`: what happened when, for whoever has to understand a failure."""
+
+    stack: Stack
+    proxy: Proxy
+    seed: int
+    diary: list[str] = field(default_factory=list)
+    _started: float = field(default_factory=time.monotonic)
+    # One fault at a time for a target; others may overlap.
+    _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    async def rage(self, system: System, faults: tuple[Fault, ...], *, duration_s: float) -> None:
+        """Returns when all faults are over and every service is ready again."""
+        self._started = time.monotonic()
+        dice = random.Random(f"storm {self.seed}")
+        async with asyncio.TaskGroup() as tasks:
+            for fault in faults:
+                own_dice = random.Random(dice.random())
+                tasks.create_task(self._strike(system, fault.card, fault.at * duration_s, own_dice))
+        for child in system.children.values():
+            if child.pid is None:
+                self._note(f"{child.name} had ended; started again")
+                await child.start()
+        await asyncio.gather(*(child.wait_until_ready() for child in system.children.values()))
+        self._note("all ready")
+
+    async def _strike(self, system: System, card: Card, after_s: float, dice: random.Random) -> None:
+        await asyncio.sleep(after_s)
+        async with self._turns[card.target]:
+            self._note(f"{card} begins")
+            told = await self._apply(system, card, dice)
+            self._note(f"{card} is over{': ' if told else ''}{told}")
+
+    async def _apply(self, system: System, card: Card, dice: random.Random) -> str:
+        """What there is to tell about it."""
+        settings, children = system.settings, system.children
+        server = self.stack.kafka if card.target == KAFKA else self.stack.postgres
+        actions: Mapping[str, Callable[[], Awaitable[str]]] = {
+            "kill": lambda: processes.kill(children[card.target]),
+            "stop": lambda: processes.stop(children[card.target]),
+            "crash": lambda: processes.crash(children[card.target], f"{card.how}:{times_of(card, dice)}"),
+            "rebalance": lambda: processes.rebalance(children[card.target]),
+            "rewind": lambda: records.rewind(settings, children[card.target]),
+            "repeat": lambda: records.repeat(settings, dice),
+            "poison": lambda: records.poison(settings, dice),
+            "restart": lambda: servers.restart(server),
+            "kill-server": lambda: servers.kill(server),
+            "pause": lambda: servers.pause(server),
+            "cut": self.proxy.cut,
+            "slow": self.proxy.slow_down,
+            "outside": lambda: outside.fail(system.sandbox_url, card.target, slow=card.how == "slow"),
+        }
+        return await actions[card.what]()
+
+    def _note(self, text: str) -> None:
+        self.diary.append(f"{time.monotonic() - self._started:6.1f} s  {text}")
