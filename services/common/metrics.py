@@ -120,6 +120,9 @@ class Metrics:
         self.dlq_unresolved = gauge(
             "coursepay_dlq_unresolved_messages", "How many dead letters still matter?", OPERATIONS, worker=workers
         )
+        self.dlq_causes = gauge(
+            "coursepay_dlq_unresolved_causes", "What killed them?", OPERATIONS, worker=(), error_class=()
+        )
         self.dlq_replayed = counter(
             "coursepay_dlq_replayed_total",
             "What became of replayed dead letters?",

@@ -43,6 +43,10 @@ def _show_stock(stock: Stock, metrics: Metrics) -> None:
     metrics.pending_oldest.set(stock.pending_oldest_s)
     for worker in WORKERS:
         metrics.dlq_unresolved.labels(worker).set(stock.unresolved.get(worker, 0))
+    # A cause that is gone shall not stay at its last count.
+    metrics.dlq_causes.clear()
+    for (worker, error_class), count in stock.causes.items():
+        metrics.dlq_causes.labels(worker, error_class).set(count)
 
 
 def _show_backlog(backlog: Backlog, metrics: Metrics) -> None:

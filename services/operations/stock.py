@@ -14,13 +14,18 @@ SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_rows,
           FROM trainer_allocations WHERE status = 'pending') AS pending_oldest_s
 """
 _UNRESOLVED = "SELECT worker, count(*) AS letters FROM dead_letters WHERE status = 'unresolved' GROUP BY worker"
+# Bounded: each is a series of its own.
+_CAUSES = """
+SELECT worker, error_class, count(*) AS letters FROM dead_letters
+ WHERE status = 'unresolved' GROUP BY worker, error_class ORDER BY letters DESC, worker, error_class LIMIT 30
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
     """`outbox_oldest_s`: age of the oldest event that is not in Kafka, `pending_oldest_s` of the oldest purchase that
-    waits for a person; 0: none waits. `unresolved`: worker -> dead letters that still matter; a worker without any is
-    missing.
+    waits for a person; 0: none waits. `unresolved`: worker -> dead letters that still matter, a worker without any is
+    missing; `causes`: the same by (worker, error class), the most frequent ones.
     """
 
     outbox_rows: int
@@ -28,6 +33,7 @@ class Stock:
     pending_allocations: int
     pending_oldest_s: float
     unresolved: Mapping[str, int]
+    causes: Mapping[tuple[str, str], int]
 
 
 async def count_stock(database: Database) -> Stock:
@@ -35,6 +41,7 @@ async def count_stock(database: Database) -> Stock:
     async with database.connection() as connection:
         counts = await connection.fetchrow(_COUNTS)
         letters = await connection.fetch(_UNRESOLVED)
+        causes = await connection.fetch(_CAUSES)
     assert counts is not None
     return Stock(
         outbox_rows=counts["outbox_rows"],
@@ -43,4 +50,5 @@ async def count_stock(database: Database) -> Stock:
         pending_allocations=counts["pending_allocations"],
         pending_oldest_s=max(0.0, counts["pending_oldest_s"]),
         unresolved={row["worker"]: row["letters"] for row in letters},
+        causes={(row["worker"], row["error_class"]): row["letters"] for row in causes},
     )

@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from services.operations.pages import catalogue, label_values
+from tests.support.promql import grouped_by, labels_in, unknown_in
 from tests.support.tidy import ROOT
 
 RULES = sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"))
-SELECTOR = re.compile(r"\b(coursepay_[a-z0-9_]+)(?:\{([^}]*)\})?")
-MATCHER = re.compile(r"\s*([a-zA-Z_]+)\s*(=~|!=|!~|=)\s*\"([^\"]*)\"\s*,?")
-GROUPING = re.compile(r"\b(?:by|without)\s*\(([^)]*)\)")
-# Prometheus adds these when it scrapes.
-SCRAPED = {"job", "instance"}
 SEED = {
     "CoursepayPurchaseFailures": "> 0.01",
     "CoursepayAssignmentFailures": "> 0.05",
@@ -35,37 +30,18 @@ ALERTS = list(alerts())
 NAMES = [alert["alert"] for alert in ALERTS]
 
 
-def base_of(metric: str) -> str:
-    """The catalogued name of a histogram's series."""
-    without = re.sub(r"_(?:bucket|sum|count)$", "", metric)
-    return without if without in catalogue() else metric
-
-
 @pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
 def test_every_name_label_and_value_is_catalogued(alert: dict[str, Any]) -> None:
-    found = SELECTOR.findall(alert["expr"])
-
-    assert found, "an alert without a metric"
-    for metric, matchers in found:
-        assert base_of(metric) in catalogue(), f"{metric} is not in the catalogue"
-        known = label_values(base_of(metric))
-        assert MATCHER.sub("", matchers) == "", f"not understood: {matchers}"
-        for label, operator, value in MATCHER.findall(matchers):
-            assert label in known or label in SCRAPED, f"{metric} has no label {label}"
-            values = value.split("|") if "~" in operator else [value]
-            assert label in SCRAPED or set(values) <= set(known[label]), f"{metric} has no {label} like {value}"
+    assert list(unknown_in(alert["expr"])) == []
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
 def test_what_is_grouped_by_or_written_about_is_there(alert: dict[str, Any]) -> None:
-    labels = {label for metric, _ in SELECTOR.findall(alert["expr"]) for label in label_values(base_of(metric))} | {
-        "le"
-    }
-    grouped = {name.strip() for group in GROUPING.findall(alert["expr"]) for name in group.split(",")}
+    grouped = grouped_by(alert["expr"])
     made = set(re.findall(r"label_replace\(.*?\), \"(\w+)\"", alert["expr"], re.DOTALL))
     written = {name for text in alert["annotations"].values() for name in re.findall(r"\$labels\.(\w+)", text)}
 
-    assert grouped <= labels
+    assert grouped <= labels_in(alert["expr"])
     assert written <= grouped | made
 
 

@@ -1,0 +1,66 @@
+"""Trainers found, and purchases that wait for one."""
+
+from deploy.grafana.panels import Page, Panel
+from deploy.grafana.shared import DRIFT, OUTCOMES, UNALLOCATED, quantile
+
+PAGE = Page(
+    uid="coursepay-assignment",
+    title="coursepay assignment",
+    description="Who gets a trainer, who waits for one, and for how long.",
+    rows=[
+        (
+            "Decisions",
+            [
+                OUTCOMES["assignment"],
+                Panel(
+                    title="Purchases that find no trainer",
+                    question="Is it more than one in twenty of the last hour's?",
+                    unit="percentunit",
+                    queries=[
+                        (
+                            (
+                                'sum(increase(coursepay_stage_results_total{stage="assignment",outcome="pending"}[1h]))'
+                                ' / sum(increase(coursepay_stage_results_total{stage="assignment"}[1h]))'
+                            ),
+                            "pending",
+                        )
+                    ],
+                    limit=0.05,
+                    alert="CoursepayAssignmentsPending",
+                ),
+                Panel(
+                    title="Deciding, 95th percentile",
+                    question="How long does the choice of a trainer take?",
+                    unit="s",
+                    queries=[
+                        (
+                            quantile(0.95, "coursepay_stage_duration_seconds", matchers='{stage="assignment"}'),
+                            "p95",
+                        )
+                    ],
+                ),
+            ],
+        ),
+        (
+            "Who waits",
+            [
+                Panel(
+                    title="Purchases that wait for a person",
+                    question="How many are there to decide by hand?",
+                    unit="short",
+                    queries=[("max(coursepay_pending_allocations)", "pending")],
+                ),
+                Panel(
+                    title="The longest wait of them",
+                    question="Has somebody waited for more than a day?",
+                    unit="s",
+                    queries=[("max(coursepay_pending_allocations_oldest_age_seconds)", "oldest")],
+                    limit=86400,
+                    alert="CoursepayPendingTooLong",
+                ),
+                UNALLOCATED,
+                DRIFT,
+            ],
+        ),
+    ],
+)

@@ -1,0 +1,70 @@
+"""Confirmations, and the way of events out of the database."""
+
+from deploy.grafana.panels import Page, Panel
+from deploy.grafana.shared import CONFIRMATION, CONFIRMATIONS, OUTBOX_OLDEST, quantile
+
+PAGE = Page(
+    uid="coursepay-gateway",
+    title="coursepay gateway and outbox",
+    description="What browsers and providers get, and how what they said leaves the database.",
+    rows=[
+        (
+            "Confirmations",
+            [
+                CONFIRMATIONS,
+                Panel(
+                    title="Confirmation time",
+                    question="How long do browsers wait?",
+                    unit="s",
+                    queries=[(quantile(share, CONFIRMATION), f"p{round(share * 100)}") for share in (0.5, 0.95, 0.99)],
+                    limit=2,
+                    alert="CoursepayConfirmationSlow",
+                ),
+                Panel(
+                    title="Refused by a rate limit",
+                    question="Does somebody ask too often?",
+                    unit="reqps",
+                    queries=[("sum(rate(coursepay_rate_limited_total[$__rate_interval]))", "refused")],
+                ),
+                Panel(
+                    title="Signing secrets in use",
+                    question="Is an old secret still used, or can it be taken away? The first is the current one.",
+                    unit="short",
+                    queries=[
+                        (
+                            "sum by (provider, position) (increase(coursepay_secret_used_total[$__range]))",
+                            "{{provider}} {{position}}",
+                        )
+                    ],
+                ),
+            ],
+        ),
+        (
+            "Outbox",
+            [
+                Panel(
+                    title="Events that are not in Kafka",
+                    question="How many committed events wait?",
+                    unit="short",
+                    queries=[("max(coursepay_outbox_pending_rows)", "waiting")],
+                ),
+                OUTBOX_OLDEST,
+                Panel(
+                    title="Published per second",
+                    question="Do the relays work?",
+                    unit="ops",
+                    queries=[("sum(rate(coursepay_outbox_published_total[$__rate_interval]))", "published")],
+                ),
+                Panel(
+                    title="From commit to Kafka",
+                    question="How long until Kafka has an event?",
+                    unit="s",
+                    queries=[
+                        (quantile(share, "coursepay_outbox_delay_seconds"), f"p{round(share * 100)}")
+                        for share in (0.5, 0.99)
+                    ],
+                ),
+            ],
+        ),
+    ],
+)
