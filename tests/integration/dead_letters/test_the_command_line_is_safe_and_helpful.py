@@ -1,7 +1,5 @@
 from pathlib import Path
 
-import pytest
-
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.operations.topic_reader import read_lag, read_topics
@@ -42,37 +40,6 @@ async def test_the_closing_line_says_it_all(settings: Settings) -> None:
     assert closing.startswith(f"run {row['id']} {topic}: planned 3, replayed 3, skipped-done 0, parked 0, failed 0, ")
     assert closing.endswith(f"plan sha256 {row['plan_sha256']}")
     assert row["actor"] == "grace"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("replay",), "WORKER with filters, or --plan FILE, or --resume RUN"),
-        (("replay", "payroll-worker"), "the workers are"),
-        (("replay", WORKER, "--execute"), "--reason is required"),
-        (("replay", WORKER, "--execute", "--reason", "  "), "--reason is required"),
-        (("replay", WORKER, "--to", "origin"), "--every-subscriber"),
-        (("replay", WORKER, "--to", "somewhere"), "--to is one of"),
-        (("replay", WORKER, "--stop-on", "sadness"), "--stop-on"),
-        (("replay", WORKER, "--where", "().__class__"), "--where does not allow"),
-        (("replay", WORKER, "--rate", "0"), "--rate"),
-        (("replay", "--resume", "ab", "--kind", "poison"), "the list is frozen"),
-        (("plan", WORKER, "--kind", "sad"), "--kind is one of"),
-        (("plan", WORKER, "--from-time", "noon"), "is no time"),
-        (("plan", WORKER, "--from-offset", "9", "--to-offset", "3"), "--from-offset is not before"),
-        (("show", WORKER, "3"), "PARTITION:OFFSET"),
-        (("stats", WORKER, "--status", "parked"), "--status is for"),
-        (("park", WORKER, "--reason", "x"), "--all"),
-        (("discard", WORKER, "--kind", "poison"), "--reason is required"),
-    ],
-)
-async def test_a_slip_is_exit_code_2_and_one_sentence(
-    settings: Settings, arguments: tuple[str, ...], says: str
-) -> None:
-    ran = await run_dlq(settings, *arguments)
-    assert ran.code == 2
-    assert says in ran.errors
-    assert "Traceback" not in ran.errors
 
 
 async def test_live_consumers_notice_nothing(settings: Settings) -> None:
