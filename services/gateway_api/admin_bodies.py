@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, model_validator
 
@@ -33,6 +33,20 @@ class ReasonBody(Body):
     """Why a person decided so; kept in the audit log."""
 
     reason: Reason | None = None
+
+
+class RefundBody(Body):
+    """`amountMinor` left out: all that has not been refunded."""
+
+    amount_minor: AmountMinor | None = None
+    reason: Reason
+
+
+class ResolveBody(Body):
+    """Of a payment in review: it pays the order as it is, or the money goes back."""
+
+    decision: Literal["accept", "refund"]
+    reason: Reason
 
 
 class ApproveBody(ReasonBody):

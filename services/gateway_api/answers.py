@@ -102,6 +102,25 @@ class PaymentAnswer(Answer):
     allocation: AllocationItem | None
 
 
+class RefundAnswer(Answer):
+    """The provider is asked soon; `GET /payments/{orderId}` tells when the money is back."""
+
+    order_id: str
+    payment_id: str
+    refund_id: UUID
+    amount_minor: int
+    currency: str
+    status: Literal["pending"]
+
+
+class ResolveAnswer(Answer):
+    order_id: str
+    decision: Literal["accept", "refund"]
+    status: str
+    payment_id: str | None
+    confirmed_at: datetime | None
+
+
 class Page(Answer, Generic[Item]):
     items: list[Item]
     next_cursor: str | None

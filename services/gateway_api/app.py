@@ -6,6 +6,7 @@ from aiohttp import web
 
 from services.gateway_api import (
     admin_allocations,
+    admin_payments,
     admin_prices,
     admin_sessions,
     admin_trainers,
@@ -52,6 +53,7 @@ def create_app(
         admin_sessions,
         admin_trainers,
         admin_prices,
+        admin_payments,
     ):
         app.add_routes(module.routes(dependencies))
     recorder = open_recorder(dependencies)

@@ -6,7 +6,12 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from services.gateway_api.limits import BODY_BYTES_MAX
+from services.gateway_api.limits import (
+    BODY_BYTES_MAX,
+    IDEMPOTENCY_KEY_CHARACTERS_MAX,
+    PAGE_ITEMS,
+    PAGE_ITEMS_MAX,
+)
 from services.gateway_api.roles import Role
 
 
@@ -19,6 +24,26 @@ class Parameter:
     schema: Mapping[str, object]
     required: bool = False
     description: str | None = None
+
+
+# Of lists, of what must not happen twice, and of whatever has a JSON body.
+PAGE = (
+    Parameter(
+        name="limit",
+        where="query",
+        schema={"type": "integer", "minimum": 1, "maximum": PAGE_ITEMS_MAX, "default": PAGE_ITEMS},
+    ),
+    Parameter(name="cursor", where="query", schema={"type": "string"}, description="nextCursor of the page before"),
+)
+_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARACTERS_MAX}
+KEY = Parameter(
+    name="Idempotency-Key",
+    where="header",
+    schema=_KEY_SCHEMA,
+    required=True,
+    description="a repeated key gets the first answer, for 24 hours",
+)
+MISTAKES = (400, 415, 422)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

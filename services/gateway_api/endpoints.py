@@ -7,41 +7,15 @@ from collections.abc import Iterator, Mapping
 from aiohttp import web
 
 from services.gateway_api import answers as told
-from services.gateway_api.admin_bodies import AllocateBody, ApproveBody, PricesBody, ReasonBody, RetryBody, TrainerBody
+from services.gateway_api.admin_endpoints import admin_endpoints
 from services.gateway_api.confirm_body import ConfirmBody
-from services.gateway_api.endpoint import Endpoint, Parameter
-from services.gateway_api.limits import (
-    IDEMPOTENCY_KEY_CHARACTERS_MAX,
-    PAGE_ITEMS,
-    PAGE_ITEMS_MAX,
-    WEBHOOK_BYTES_MAX,
-)
+from services.gateway_api.endpoint import KEY, MISTAKES, PAGE, Endpoint
+from services.gateway_api.limits import WEBHOOK_BYTES_MAX
 from services.gateway_api.order_body import OrderBody
-from services.gateway_api.roles import STAFF, Role
+from services.gateway_api.roles import OWNER_OR_STAFF, STUDENT
 
 Key = tuple[str, str]
-STUDENT, SUPPORT, OPS = frozenset({Role.STUDENT}), frozenset({Role.SUPPORT}), frozenset({Role.OPS})
-OWNER_OR_STAFF = STUDENT | STAFF
-TRAINER_OR_SUPPORT = frozenset({Role.TRAINER, Role.SUPPORT})
-
-_PAGE = (
-    Parameter(
-        name="limit",
-        where="query",
-        schema={"type": "integer", "minimum": 1, "maximum": PAGE_ITEMS_MAX, "default": PAGE_ITEMS},
-    ),
-    Parameter(name="cursor", where="query", schema={"type": "string"}, description="nextCursor of the page before"),
-)
-_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_CHARACTERS_MAX}
-_KEY = Parameter(
-    name="Idempotency-Key",
-    where="header",
-    schema=_KEY_SCHEMA,
-    required=True,
-    description="a repeated key gets the first answer, for 24 hours",
-)
 _ENROLLMENT_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_MISTAKES = (400, 415, 422)
 
 
 def endpoint_of(request: web.Request) -> Endpoint | None:
@@ -57,8 +31,7 @@ def _table() -> Iterator[Endpoint]:
     yield from _payments()
     yield from _students()
     yield from _enrollments()
-    yield from _allocations()
-    yield from _sessions_and_catalogue()
+    yield from admin_endpoints()
     yield from _service()
 
 
@@ -69,10 +42,10 @@ def _payments() -> Iterator[Endpoint]:
         summary="Open an order. The price comes from the price table.",
         roles=STUDENT,
         body=OrderBody,
-        parameters=(_KEY,),
+        parameters=(KEY,),
         answers={201: told.OrderAnswer},
         headers={201: ("Location",)},
-        problems=(*_MISTAKES, 404, 409),
+        problems=(*MISTAKES, 404, 409),
     )
     yield Endpoint(
         method="POST",
@@ -82,7 +55,7 @@ def _payments() -> Iterator[Endpoint]:
         form_too=True,
         answers={200: told.ConfirmAnswer, 202: told.ConfirmPendingAnswer},
         headers={202: ("Location", "Retry-After")},
-        problems=(*_MISTAKES, 401, 404, 409),
+        problems=(*MISTAKES, 401, 404, 409),
     )
     yield Endpoint(
         method="POST",
@@ -114,7 +87,7 @@ def _students() -> Iterator[Endpoint]:
             path=f"/api/v1/students/{{studentId}}/{name}",
             summary=f"A student's {name}.",
             roles=OWNER_OR_STAFF,
-            parameters=_PAGE,
+            parameters=PAGE,
             answers={200: page},
             problems=(404, 422),
         )
@@ -132,80 +105,6 @@ def _enrollments() -> Iterator[Endpoint]:
                 headers={410: ("Deprecation", "Sunset", "Link", "Cache-Control")},
             )
         yield Endpoint(method="*", path=path, summary="Gone", hidden=True, answers={410: told.ProblemAnswer})
-
-
-def _allocations() -> Iterator[Endpoint]:
-    allocations = "/api/v1/admin/allocations"
-    status = Parameter(name="status", where="query", schema={"type": "string", "enum": ["pending"]}, required=True)
-    yield Endpoint(
-        method="GET",
-        path=allocations,
-        summary="Purchases that wait for a person to find a trainer, and why.",
-        roles=SUPPORT,
-        parameters=(status, *_PAGE),
-        answers={200: told.AllocationPage},
-        problems=(422,),
-    )
-    yield Endpoint(
-        method="POST",
-        path=f"{allocations}/retry-auto-assign",
-        summary="Try again to find a trainer for a student's oldest purchase without one.",
-        roles=SUPPORT,
-        body=RetryBody,
-        answers={200: told.AllocationAnswer},
-        problems=(*_MISTAKES, 404, 409),
-    )
-    yield Endpoint(
-        method="POST",
-        path=f"{allocations}/{{allocationId}}/approve",
-        summary="Approve a pending allocation, optionally with another trainer.",
-        roles=SUPPORT,
-        body=ApproveBody,
-        body_required=False,
-        answers={200: told.AllocationAnswer},
-        problems=(*_MISTAKES, 404, 409),
-    )
-    yield Endpoint(
-        method="POST",
-        path=f"{allocations}/allocate",
-        summary="Give a student's purchase to a named trainer.",
-        roles=SUPPORT,
-        body=AllocateBody,
-        answers={201: told.AllocationAnswer},
-        problems=(*_MISTAKES, 404, 409),
-    )
-
-
-def _sessions_and_catalogue() -> Iterator[Endpoint]:
-    for verb in ("complete", "cancel"):
-        yield Endpoint(
-            method="POST",
-            path=f"/api/v1/admin/sessions/{{sessionId}}/{verb}",
-            summary=f"{verb.capitalize()} a tutoring session; repeating it changes nothing.",
-            roles=TRAINER_OR_SUPPORT,
-            body=ReasonBody,
-            body_required=False,
-            answers={200: told.SessionAnswer},
-            problems=(*_MISTAKES, 404, 409),
-        )
-    yield Endpoint(
-        method="PUT",
-        path="/api/v1/admin/trainers/{trainerId}",
-        summary="Create or fully replace a trainer.",
-        roles=OPS,
-        body=TrainerBody,
-        answers={200: told.TrainerAnswer},
-        problems=(*_MISTAKES, 404, 409),
-    )
-    yield Endpoint(
-        method="PUT",
-        path="/api/v1/admin/courses/{courseId}/prices",
-        summary="Set the prices of a course; creates the course when unknown.",
-        roles=OPS,
-        body=PricesBody,
-        answers={200: told.PricesAnswer},
-        problems=(*_MISTAKES, 404),
-    )
 
 
 def _service() -> Iterator[Endpoint]:

@@ -73,3 +73,5 @@ TASK_CALL_S = 5.0
 TASK_AGAIN_S = 60.0
 TASK_AGAIN_MAX_S = 3600.0
 TASK_ATTEMPTS_MAX = 48
+# Shorter than any provider remembers an idempotency key.
+REFUND_KEY_S = 20 * 3600.0

@@ -58,7 +58,7 @@ def change_of(
     order: Order, before: Payment, known: Sequence[Fact], new: Sequence[Fact], *, now: datetime, verify_in: timedelta
 ) -> Change:
     """`known` are stored already, `new` come in this order. A payment that was accepted on a signature alone is to be
-    verified; one that took money beside the accepted one is to go back.
+    verified; one that took money beside the accepted one, or was rejected, is to go back.
     """
     payment, facts, events = before, list(known), list[Event]()
     state: State | None = None
@@ -73,8 +73,8 @@ def change_of(
         if accepted_now and not state.proven:
             tasks.append(NewTask(order_id=order.order_id, kind="verify", due_in=verify_in))
         tasks += [
-            NewTask(order_id=order.order_id, kind="refund", subject=surplus, due_in=timedelta(0))
-            for surplus in sorted(state.surplus)
+            NewTask(order_id=order.order_id, kind="refund", subject=owed, due_in=timedelta(0))
+            for owed in sorted(state.owed)
         ]
     return Change(payment=payment, events=tuple(events), tasks=tuple(tasks))
 

@@ -2,7 +2,8 @@
 
 verify      a payment was accepted on a signature: ask the provider whether amount, currency and state are so
 reconcile   an order is not paid: ask the provider whether it is after all
-refund      a payment took money that pays nothing: send it back; the row's id is the provider's idempotency key
+refund      a payment took money that pays nothing, or staff want some of it back: send it back; the row's id is the
+            provider's idempotency key
 Table: payment_tasks.
 """
 
@@ -15,6 +16,8 @@ from uuid import UUID
 from services.common.database import Database, Transaction
 
 Kind = Literal["verify", "reconcile", "refund"]
+# The subject of a refund that a person wants; no payment has such an id.
+BY_STAFF = "by-staff"
 # A task is opened once: a repeated fact must not send money back again.
 _OPEN = """
 INSERT INTO payment_tasks (order_id, kind, subject, due_at)
@@ -24,6 +27,13 @@ SELECT order_id, kind, subject, clock_timestamp() + due_in
                     WHERE known.order_id = wanted.order_id AND known.kind = wanted.kind
                       AND known.subject = wanted.subject)
     ON CONFLICT DO NOTHING
+"""
+# Beside those that facts open. One at a time for an order: its amount was checked against what is left.
+_OPEN_BY_STAFF = """
+INSERT INTO payment_tasks (order_id, kind, subject, detail)
+VALUES ($1, 'refund', $2, jsonb_build_object('paymentId', $3::text, 'amountMinor', $4::bigint))
+    ON CONFLICT DO NOTHING
+RETURNING id
 """
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -38,7 +48,8 @@ UPDATE payment_tasks task
   FROM due, orders
  WHERE task.id = due.id AND orders.order_id = task.order_id
 RETURNING task.id, task.order_id, task.kind, task.subject, task.attempts, task.created_at,
-          orders.provider, orders.provider_order_id
+          COALESCE(task.detail->>'paymentId', task.subject) AS payment_id,
+          (task.detail->>'amountMinor')::bigint AS amount_minor, orders.provider, orders.provider_order_id
 """
 _FINISH = """
 UPDATE payment_tasks SET done_at = clock_timestamp(), lease_until = NULL, lease_token = NULL, last_error = $3
@@ -63,13 +74,15 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A claimed row. `attempts` counts this one."""
+    """A claimed row. `attempts` counts this one. `payment_id`, `amount_minor` of a refund; None: all that is left."""
 
     id: UUID
     token: UUID
     order_id: str
     kind: Kind
     subject: str
+    payment_id: str
+    amount_minor: int | None
     attempts: int
     created_at: datetime
     provider: str
@@ -78,6 +91,14 @@ class Task:
 
 async def open_reconcile_task(transaction: Transaction, order_id: str, *, due_in: timedelta) -> None:
     await open_tasks(transaction, [NewTask(order_id=order_id, kind="reconcile", due_in=due_in)])
+
+
+async def open_staff_refund(
+    transaction: Transaction, order_id: str, payment_id: str, *, amount_minor: int | None
+) -> UUID | None:
+    """The task's id; None while another one of the order is open."""
+    opened: UUID | None = await transaction.fetchval(_OPEN_BY_STAFF, order_id, BY_STAFF, payment_id, amount_minor)
+    return opened
 
 
 async def open_tasks(transaction: Transaction, tasks: Sequence[NewTask]) -> None:

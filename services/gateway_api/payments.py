@@ -2,15 +2,16 @@
 
 Facts are only ever added and the state is always derived from all of them, so the order in which they arrive cannot
 matter. One thing is fixed once and never derived again: which payment was accepted. Facts about any other payment of
-the order never touch its state; a second one that took money is surplus, and goes back.
+the order never touch its state; a second one that took money goes back. What a person decides about a payment in
+review is a fact like any other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-Source = Literal["callback", "webhook", "fetch"]
+Source = Literal["callback", "webhook", "fetch", "staff"]
 Status = Literal[
     "created", "succeeded", "failed", "review", "partially_refunded", "refunded", "disputed", "charged_back"
 ]
@@ -20,7 +21,8 @@ class Meaning(StrEnum):
     """What a fact says, in our words: the value of payment_facts.status.
 
     SIGNED is a callback's genuine pair of ids, which counts as success; CLAIMED is the same under the policy
-    `capture`, which lets only the provider's own word count.
+    `capture`, which lets only the provider's own word count. ACCEPTED and REJECTED are a person's decision about a
+    payment in review: it pays the order as it is, or it goes back.
     """
 
     CAPTURED = "captured"
@@ -34,6 +36,8 @@ class Meaning(StrEnum):
     DISPUTE_OPEN = "dispute_open"
     DISPUTE_WON = "dispute_won"
     DISPUTE_LOST = "dispute_lost"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
 
 
 _ABOUT_PAYMENT = frozenset({Meaning.CAPTURED, Meaning.AUTHORIZED})
@@ -63,34 +67,34 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """`accepted`: the payment that pays the order. `surplus`: other payments that took money. `proven`: the provider
-    itself has said that the accepted payment was captured with the right amount.
+    """`accepted`: the payment that pays the order. `owed`: the payments that are to go back, because another one pays
+    the order or a person has decided so. `proven`: the provider itself has said that the accepted payment was captured
+    with the right amount.
     """
 
     status: Status
     accepted: str | None
     refunded_minor: int
-    surplus: frozenset[str]
+    owed: frozenset[str]
     proven: bool
 
 
 def derive_state(price: Price, facts: Sequence[Fact], accepted: str | None) -> State:
     """`facts` in the order in which they were stored: without an `accepted` payment it is the first acceptable one."""
     if accepted is None:
-        accepted = next((one for one in _paid(facts) if not _differs(price, _of(facts, one))), None)
-    surplus = frozenset(_paid(facts)) - {accepted} if accepted is not None else frozenset[str]()
+        accepted = next((one for one in _paid(facts) if _is_acceptable(price, _of(facts, one))), None)
+    rejected = frozenset(one for one in _paid(facts) if _is_rejected(_of(facts, one)))
     if accepted is None:
-        return State(
-            status=_status_before_success(facts), accepted=None, refunded_minor=0, surplus=surplus, proven=False
-        )
+        status = _status_before_success(price, facts)
+        return State(status=status, accepted=None, refunded_minor=0, owed=rejected, proven=False)
     own = _of(facts, accepted)
     refunded = min(_refunded(own), price.amount_minor)
     return State(
         status=_status_after_success(price, own, refunded),
         accepted=accepted,
         refunded_minor=refunded,
-        surplus=surplus,
-        proven=any(fact.meaning is Meaning.CAPTURED for fact in own) and not _differs(price, own),
+        owed=(frozenset(_paid(facts)) - {accepted}) | rejected,
+        proven=_has(own, Meaning.CAPTURED) and not _differs(price, own),
     )
 
 
@@ -114,11 +118,28 @@ def _differs(price: Price, own: Sequence[Fact]) -> bool:
     )
 
 
-def _status_before_success(facts: Sequence[Fact]) -> Status:
-    """A success that is not acceptable is for a person. A failed payment may still be authorised days later."""
+def _is_acceptable(price: Price, own: Sequence[Fact]) -> bool:
+    """Whether a payment may pay the order. A person's yes outweighs a person's no, in whatever order they came."""
+    return _has(own, Meaning.ACCEPTED) or not (_differs(price, own) or _is_rejected(own))
+
+
+def _is_rejected(own: Sequence[Fact]) -> bool:
+    return _has(own, Meaning.REJECTED) and not _has(own, Meaning.ACCEPTED)
+
+
+def _has(own: Sequence[Fact], meaning: Meaning) -> bool:
+    return any(fact.meaning is meaning for fact in own)
+
+
+def _status_before_success(price: Price, facts: Sequence[Fact]) -> Status:
+    """A success that is not acceptable is for a person, until the money is back. A failed payment may still be
+    authorised days later.
+    """
     meanings = {fact.meaning for fact in facts}
-    if meanings & _SUCCESS:
+    if any(not _is_back(price, _of(facts, one)) for one in _paid(facts)):
         return "review"
+    if meanings & _SUCCESS:
+        return "failed"
     if Meaning.FAILED in meanings and Meaning.AUTHORIZED not in meanings:
         return "failed"
     return "created"
@@ -129,11 +150,11 @@ def _status_after_success(price: Price, own: Sequence[Fact], refunded: int) -> S
     disputes = set(_disputes(own))
     if Meaning.DISPUTE_LOST in disputes:
         return "charged_back"
-    if refunded >= price.amount_minor:
+    if _is_back(price, own):
         return "refunded"
     if Meaning.DISPUTE_OPEN in disputes:
         return "disputed"
-    if _differs(price, own) or _is_denied(own):
+    if _is_rejected(own) or (not _has(own, Meaning.ACCEPTED) and (_differs(price, own) or _is_denied(own))):
         return "review"
     return "partially_refunded" if refunded > 0 else "succeeded"
 
@@ -151,14 +172,30 @@ def _is_denied(own: Sequence[Fact]) -> bool:
     """The signature said success, and asked about it the provider says failure. A webhook `failed` may be an old one
     of a payment that succeeded later, so only what was fetched counts, and a capture outweighs it.
     """
-    captured = any(fact.meaning is Meaning.CAPTURED for fact in own)
+    captured = _has(own, Meaning.CAPTURED)
     return not captured and any(fact.meaning is Meaning.FAILED and fact.source == "fetch" for fact in own)
+
+
+def _is_back(price: Price, own: Sequence[Fact]) -> bool:
+    """Whether all that this payment took was given back. Of one that was rejected and took nothing, nothing is left."""
+    if _is_rejected(own) and _is_denied(own):
+        return True
+    taken = max((fact.amount_minor or 0 for fact in own if fact.meaning is Meaning.CAPTURED), default=0)
+    return _refunded(own) >= (taken or price.amount_minor)
 
 
 def _refunded(own: Sequence[Fact]) -> int:
     """Refunds are known one by one, or as the payment's total, or both; either may be behind the other."""
-    processed = {fact.entity_id: fact.amount_minor or 0 for fact in own if fact.meaning is Meaning.REFUND_PROCESSED}
-    failed = {fact.entity_id: fact.amount_minor or 0 for fact in own if fact.meaning is Meaning.REFUND_FAILED}
+    processed, failed = _amounts(own, Meaning.REFUND_PROCESSED), _amounts(own, Meaning.REFUND_FAILED)
     one_by_one = sum(amount for refund_id, amount in processed.items() if refund_id not in failed)
     total = max((fact.cumulative or 0 for fact in own), default=0)
     return max(one_by_one, total - sum(failed.values()), 0)
+
+
+def _amounts(own: Sequence[Fact], meaning: Meaning) -> Mapping[str | None, int]:
+    """Refund id -> its amount; the highest, should they differ, so that their order cannot matter."""
+    amounts = dict[str | None, int]()
+    for fact in own:
+        if fact.meaning is meaning:
+            amounts[fact.entity_id] = max(amounts.get(fact.entity_id, 0), fact.amount_minor or 0)
+    return amounts

@@ -14,3 +14,7 @@ class Role(StrEnum):
 
 # They may read any student's data.
 STAFF = frozenset({Role.VIEWER, Role.SUPPORT, Role.FINANCE, Role.OPS})
+STUDENT, SUPPORT, OPS = frozenset({Role.STUDENT}), frozenset({Role.SUPPORT}), frozenset({Role.OPS})
+FINANCE = frozenset({Role.FINANCE})
+OWNER_OR_STAFF = STUDENT | STAFF
+TRAINER_OR_SUPPORT = frozenset({Role.TRAINER, Role.SUPPORT})

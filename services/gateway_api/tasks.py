@@ -6,6 +6,7 @@ Tables: payments, payment_facts (read); payment_tasks through payment_tasks.py.
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 from uuid import uuid4
@@ -17,6 +18,7 @@ from services.common.errors import RecordError
 from services.common.telemetry import span
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import (
+    REFUND_KEY_S,
     TASK_AGAIN_MAX_S,
     TASK_AGAIN_S,
     TASK_ATTEMPTS_MAX,
@@ -123,14 +125,22 @@ class _Worker:
             await postpone_task(self._database, task, due_in=_jittered(left_s[0]))
 
     async def _refund(self, task: Task, provider: Provider) -> None:
-        """Of a payment beside the accepted one. Providers often send such a one back by themselves."""
-        fact = await provider.fetch_payment(task.subject, within_s=TASK_CALL_S)
+        """Providers often send a payment beside the accepted one back by themselves."""
+        fact = await provider.fetch_payment(task.payment_id, within_s=TASK_CALL_S)
         await self._recorder.record(fact)
         if fact.meaning is Meaning.FAILED or (fact.cumulative or 0) >= (fact.amount_minor or 0) > 0:
             await finish_task(self._database, task)
+        elif _may_be_made_twice(task):
+            log.error("payment_task_given_up", orderId=task.order_id, reason=task.kind, error="too old to repeat")
+            await finish_task(self._database, task, error="too old to repeat: a person must compare")
         elif fact.meaning is Meaning.CAPTURED:
-            await provider.refund(task.subject, amount_minor=None, key=str(task.id), within_s=TASK_CALL_S)
-            log.info("surplus_refunded", orderId=task.order_id, paymentId=task.subject)
+            refund = await provider.refund(
+                task.payment_id, amount_minor=task.amount_minor, key=str(task.id), within_s=TASK_CALL_S
+            )
+            log.info("refund_sent", orderId=task.order_id, paymentId=task.payment_id)
+            # A provider that names no order with a refund was asked about one of ours.
+            known = replace(refund, provider_order_id=refund.provider_order_id or task.provider_order_id)
+            await self._recorder.record(known)
             await finish_task(self._database, task)
         else:
             await self._again(task, error=f"still {fact.meaning}")
@@ -142,6 +152,12 @@ class _Worker:
             return
         wait_s = min(TASK_AGAIN_S * 2 ** min(task.attempts - 1, 10), TASK_AGAIN_MAX_S)
         await postpone_task(self._database, task, due_in=_jittered(wait_s), error=error)
+
+
+def _may_be_made_twice(task: Task) -> bool:
+    """A provider forgets idempotency keys after a day. All that is left can go back once only; a part could twice."""
+    age = datetime.now(UTC) - task.created_at
+    return task.amount_minor is not None and task.attempts > 1 and age > timedelta(seconds=REFUND_KEY_S)
 
 
 def _jittered(seconds: float) -> timedelta:

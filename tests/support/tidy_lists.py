@@ -48,6 +48,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/common/outbox": frozenset({"outbox"}),
     "services/engine/crashes": frozenset({"worker_crashes"}),
     "services/gateway_api/admin_allocations": frozenset({"student_course_purchases", "trainer_allocations"}),
+    "services/gateway_api/admin_payments": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/admin_prices": frozenset({"course_prices", "courses"}),
     "services/gateway_api/admin_sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
     "services/gateway_api/admin_trainers": frozenset({"trainers", "upsert_trainer"}),

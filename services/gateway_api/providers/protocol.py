@@ -1,7 +1,8 @@
 """What the gateway asks of a payment provider."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from services.common.errors import PermanentError
@@ -50,5 +51,10 @@ class Provider(Protocol):
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         """One payment, as it is now."""
 
-    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> None:
-        """`amount_minor` None: all of it. A repeated `key` refunds once."""
+    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> VerifiedPayment:
+        """The refund as it is now. `amount_minor` None: all that is left. A repeated `key` refunds once."""
+
+    def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+        """Every payment, refund and dispute that was made in that time, as it is now. An order is named where the
+        provider does so.
+        """

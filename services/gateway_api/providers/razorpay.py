@@ -8,25 +8,18 @@ checkout".
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from itertools import count
 
 import orjson
 
 from services.common.errors import DependencyError
 from services.gateway_api.payments import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
-from services.gateway_api.providers.entities import (
-    Amount,
-    Currency,
-    Entity,
-    Id,
-    event_name_of,
-    id_of,
-    member,
-    read_entity,
-    read_object,
-)
+from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
 from services.gateway_api.providers.protocol import ProviderOrder
+from services.gateway_api.providers.razorpay_entities import Dispute, Known, Payment, Refund, read_payload, told_by
 from services.gateway_api.providers.verified import (
     InvalidSignatureError,
     VerifiedPayment,
@@ -39,50 +32,8 @@ from services.gateway_api.providers.verified import (
 NAME = "razorpay"
 # "The id provided does not exist" is a 400 there.
 _ABSENT = frozenset({400, 404})
+_PAGE_ITEMS = 100
 _is_event_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
-_PAYMENTS: Mapping[str, Meaning] = {
-    "authorized": Meaning.AUTHORIZED,
-    "captured": Meaning.CAPTURED,
-    "refunded": Meaning.CAPTURED,
-    "failed": Meaning.FAILED,
-}
-_REFUNDS: Mapping[str, Meaning] = {
-    "pending": Meaning.REFUND_PENDING,
-    "processed": Meaning.REFUND_PROCESSED,
-    "failed": Meaning.REFUND_FAILED,
-}
-_DISPUTES: Mapping[str, Meaning] = {
-    "open": Meaning.DISPUTE_OPEN,
-    "under_review": Meaning.DISPUTE_OPEN,
-    "won": Meaning.DISPUTE_WON,
-    "lost": Meaning.DISPUTE_LOST,
-}
-
-
-class _Payment(Entity):
-    id: Id
-    order_id: Id | None = None
-    amount: Amount
-    currency: Currency
-    status: str
-    amount_refunded: Amount | None = None
-
-
-class _Refund(Entity):
-    id: Id
-    payment_id: Id
-    amount: Amount
-    currency: Currency
-    status: str
-
-
-class _Dispute(Entity):
-    id: Id
-    payment_id: Id
-    amount: Amount
-    currency: Currency
-    amount_deducted: Amount = 0
-    status: str
 
 
 class Razorpay:
@@ -136,10 +87,7 @@ class Razorpay:
         data = read_object(body)
         event_id = headers.get("X-Razorpay-Event-Id", "")
         payload = member(data, "payload")
-        payment = read_entity(_Payment, member(payload, "payment", "entity"))
-        refund = read_entity(_Refund, member(payload, "refund", "entity"))
-        dispute = read_entity(_Dispute, member(payload, "dispute", "entity"))
-        entity = refund or dispute or payment
+        payment, entity = read_payload(payload)
         return VerifiedPayment(
             proof=proof,
             provider=NAME,
@@ -149,80 +97,62 @@ class Razorpay:
             provider_event_id=event_id if _is_event_id(event_id) else None,
             provider_order_id=(payment.order_id if payment else None)
             or id_of(member(payload, "order", "entity", "id")),
-            payment_id=_payment_id_of(entity),
-            entity_id=entity.id if entity else None,
-            meaning=_meaning_of(entity),
-            amount_minor=entity.amount if entity else None,
-            cumulative=_cumulative_of(entity),
-            currency=entity.currency if entity else None,
+            **told_by(entity),
             occurred_at=time_of(data.get("created_at")),
         )
 
     async def fetch_order(self, provider_order_id: str, *, within_s: float) -> Sequence[VerifiedPayment]:
         answered = await self._api.call("GET", f"/v1/orders/{provider_order_id}/payments", within_s=within_s)
-        items = member(answered.data, "items")
-        return [_fetched(answered, item) for item in items] if isinstance(items, list) else []
+        return [_fetched(answered, Payment, item) for item in _items(answered)]
 
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         answered = await self._api.call("GET", f"/v1/payments/{payment_id}", absent=_ABSENT, within_s=within_s)
         if not answered.found:
             return unknown_payment(answered.proof, provider=NAME, payment_id=payment_id, answer=answered.data)
-        return _fetched(answered, answered.data)
+        return _fetched(answered, Payment, answered.data)
 
-    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> None:
+    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> VerifiedPayment:
         wanted = {} if amount_minor is None else {"amount": amount_minor}
         headers = {"X-Refund-Idempotency": key}
-        await self._api.call(
+        answered = await self._api.call(
             "POST", f"/v1/payments/{payment_id}/refund", json=wanted, headers=headers, within_s=within_s
         )
+        return _fetched(answered, Refund, answered.data)
+
+    async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+        window = f"from={int(since.timestamp())}&to={int(until.timestamp())}&count={_PAGE_ITEMS}"
+        lists: tuple[tuple[str, type[Known]], ...] = (("payments", Payment), ("refunds", Refund), ("disputes", Dispute))
+        for path, model in lists:
+            for skip in count(0, _PAGE_ITEMS):
+                answered = await self._api.call("GET", f"/v1/{path}?{window}&skip={skip}")
+                items = _items(answered)
+                for item in items:
+                    yield _fetched(answered, model, item)
+                if len(items) < _PAGE_ITEMS:
+                    break
 
 
 def basic_auth(key_id: str, secret: bytes) -> str:
     return "Basic " + base64.b64encode(key_id.encode() + b":" + secret).decode()
 
 
-def _meaning_of(entity: _Payment | _Refund | _Dispute | None) -> Meaning | None:
-    """Of the entity, not of the event's name: the entity is newer when the two disagree."""
-    match entity:
-        case _Payment():
-            return _PAYMENTS.get(entity.status)
-        case _Refund():
-            return _REFUNDS.get(entity.status)
-        case _Dispute(status="closed"):
-            return Meaning.DISPUTE_LOST if entity.amount_deducted else Meaning.DISPUTE_WON
-        case _Dispute():
-            return _DISPUTES.get(entity.status)
-        case None:
-            return None
+def _items(answered: Answered) -> list[object]:
+    items = member(answered.data, "items")
+    return items if isinstance(items, list) else []
 
 
-def _payment_id_of(entity: _Payment | _Refund | _Dispute | None) -> str | None:
+def _fetched(answered: Answered, model: type[Known], item: object) -> VerifiedPayment:
+    entity = read_entity(model, item)
     if entity is None:
-        return None
-    return entity.id if isinstance(entity, _Payment) else entity.payment_id
-
-
-def _cumulative_of(entity: _Payment | _Refund | _Dispute | None) -> int | None:
-    return (entity.amount_refunded or None) if isinstance(entity, _Payment) else None
-
-
-def _fetched(answered: Answered, item: object) -> VerifiedPayment:
-    payment = read_entity(_Payment, item)
-    if payment is None:
         raise DependencyError("razorpay answered something else", dependency="provider")
     return VerifiedPayment(
         proof=answered.proof,
         provider=NAME,
         source="fetch",
-        event="payment.fetched",
+        event=f"{model.__name__.lower()}.fetched",
         body=orjson.dumps(item),
-        provider_order_id=payment.order_id,
-        payment_id=payment.id,
-        entity_id=payment.id,
-        meaning=_meaning_of(payment),
-        amount_minor=payment.amount,
-        cumulative=_cumulative_of(payment),
-        currency=payment.currency,
+        provider_order_id=entity.order_id if isinstance(entity, Payment) else None,
+        **told_by(entity),
     )
 
 

@@ -7,27 +7,16 @@ Sources: Stripe's API reference (payment intents, refunds, idempotent requests),
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
 
 import orjson
-from pydantic import Field
 
 from services.common.errors import DependencyError
-from services.gateway_api.payments import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
-from services.gateway_api.providers.entities import (
-    Amount,
-    Currency,
-    Entity,
-    Id,
-    event_name_of,
-    id_of,
-    member,
-    read_entity,
-    read_object,
-)
+from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
 from services.gateway_api.providers.protocol import ProviderOrder
+from services.gateway_api.providers.stripe_entities import Dispute, Intent, Known, Refund, read_known, told_by
 from services.gateway_api.providers.verified import (
     InvalidSignatureError,
     Proof,
@@ -41,66 +30,9 @@ from services.gateway_api.reading import invalid
 NAME = "stripe"
 TOLERANCE_S = 300
 _SIGNATURES_MAX = 10
+_PAGE_ITEMS = 100
 _is_intent = re.compile(r"pi_[A-Za-z0-9]{1,61}").fullmatch
 _is_timestamp = re.compile(r"[0-9]{1,12}").fullmatch
-_INTENTS: Mapping[str, Meaning] = {
-    "requires_capture": Meaning.AUTHORIZED,
-    "succeeded": Meaning.CAPTURED,
-    "canceled": Meaning.FAILED,
-}
-_REFUNDS: Mapping[str, Meaning] = {
-    "pending": Meaning.REFUND_PENDING,
-    "requires_action": Meaning.REFUND_PENDING,
-    "succeeded": Meaning.REFUND_PROCESSED,
-    "failed": Meaning.REFUND_FAILED,
-    "canceled": Meaning.REFUND_FAILED,
-}
-_DISPUTES: Mapping[str, Meaning] = {
-    "needs_response": Meaning.DISPUTE_OPEN,
-    "under_review": Meaning.DISPUTE_OPEN,
-    "won": Meaning.DISPUTE_WON,
-    "lost": Meaning.DISPUTE_LOST,
-}
-
-
-class _Intent(Entity):
-    kind: Literal["payment_intent"] = Field(alias="object")
-    id: Id
-    amount: Amount
-    amount_received: Amount = 0
-    currency: Currency
-    status: str
-    last_payment_error: dict[str, object] | None = None
-
-
-class _Charge(Entity):
-    kind: Literal["charge"] = Field(alias="object")
-    id: Id
-    payment_intent: Id
-    amount: Amount
-    amount_refunded: Amount
-    currency: Currency
-
-
-class _Refund(Entity):
-    kind: Literal["refund"] = Field(alias="object")
-    id: Id
-    payment_intent: Id
-    amount: Amount
-    currency: Currency
-    status: str
-
-
-class _Dispute(Entity):
-    kind: Literal["dispute"] = Field(alias="object")
-    id: Id
-    payment_intent: Id
-    amount: Amount
-    currency: Currency
-    status: str
-
-
-_Known = _Intent | _Charge | _Refund | _Dispute
 
 
 class Stripe:
@@ -137,8 +69,6 @@ class Stripe:
     def read_webhook(self, headers: Mapping[str, str], body: bytes) -> VerifiedPayment:
         proof = self._check(headers.get("Stripe-Signature", ""), body)
         data = read_object(body)
-        entity = _entity_of(member(data, "data", "object"))
-        payment_id = _payment_id_of(entity)
         return VerifiedPayment(
             proof=proof,
             provider=NAME,
@@ -146,13 +76,7 @@ class Stripe:
             event=event_name_of(data.get("type")),
             body=body,
             provider_event_id=id_of(data.get("id")),
-            provider_order_id=payment_id,
-            payment_id=payment_id,
-            entity_id=entity.id if entity else None,
-            meaning=_meaning_of(entity),
-            amount_minor=_amount_of(entity),
-            cumulative=(entity.amount_refunded or None) if isinstance(entity, _Charge) else None,
-            currency=entity.currency if entity else None,
+            **told_by(read_known(member(data, "data", "object"))),
             occurred_at=time_of(data.get("created")),
         )
 
@@ -164,13 +88,34 @@ class Stripe:
         answered = await self._api.call("GET", path, absent=frozenset({404}), within_s=within_s)
         if not answered.found:
             return unknown_payment(answered.proof, provider=NAME, payment_id=payment_id, answer=answered.data)
-        return _fetched(answered)
+        return _fetched(answered, Intent, answered.data)
 
-    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> None:
+    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> VerifiedPayment:
         form = {"payment_intent": payment_id}
         if amount_minor is not None:
             form["amount"] = str(amount_minor)
-        await self._api.call("POST", "/v1/refunds", form=form, headers={"Idempotency-Key": key}, within_s=within_s)
+        headers = {"Idempotency-Key": key}
+        answered = await self._api.call("POST", "/v1/refunds", form=form, headers=headers, within_s=within_s)
+        return _fetched(answered, Refund, answered.data)
+
+    async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+        window = f"created[gte]={int(since.timestamp())}&created[lte]={int(until.timestamp())}&limit={_PAGE_ITEMS}"
+        lists: tuple[tuple[str, type[Known]], ...] = (
+            ("payment_intents", Intent),
+            ("refunds", Refund),
+            ("disputes", Dispute),
+        )
+        for path, model in lists:
+            after = ""
+            while True:
+                answered = await self._api.call("GET", f"/v1/{path}?{window}{after}")
+                items = member(answered.data, "data")
+                facts = [_fetched(answered, model, item) for item in (items if isinstance(items, list) else [])]
+                for fact in facts:
+                    yield fact
+                if not facts or member(answered.data, "has_more") is not True:
+                    break
+                after = f"&starting_after={facts[-1].entity_id}"
 
     def _check(self, header: str, body: bytes) -> Proof:
         """Raises InvalidSignatureError. The timestamp is signed, so an old message can't be given a new one."""
@@ -187,62 +132,15 @@ class Stripe:
         raise InvalidSignatureError
 
 
-def _entity_of(data: object) -> _Known | None:
-    return (
-        read_entity(_Intent, data)
-        or read_entity(_Charge, data)
-        or read_entity(_Refund, data)
-        or read_entity(_Dispute, data)
-    )
-
-
-def _payment_id_of(entity: _Known | None) -> str | None:
+def _fetched(answered: Answered, model: type[Known], item: object) -> VerifiedPayment:
+    entity = read_entity(model, item)
     if entity is None:
-        return None
-    return entity.id if isinstance(entity, _Intent) else entity.payment_intent
-
-
-def _meaning_of(entity: _Known | None) -> Meaning | None:
-    match entity:
-        case _Intent():
-            return _meaning_of_intent(entity)
-        case _Charge():
-            return Meaning.CAPTURED
-        case _Refund():
-            return _REFUNDS.get(entity.status)
-        case _Dispute():
-            return _DISPUTES.get(entity.status)
-        case None:
-            return None
-
-
-def _meaning_of_intent(intent: _Intent) -> Meaning | None:
-    """An intent goes back to its beginning when a card is declined; the error tells that from a new one."""
-    if intent.status == "requires_payment_method" and intent.last_payment_error:
-        return Meaning.FAILED
-    return _INTENTS.get(intent.status)
-
-
-def _amount_of(entity: _Known | None) -> int | None:
-    if isinstance(entity, _Intent) and entity.status == "succeeded":
-        return entity.amount_received
-    return entity.amount if entity is not None else None
-
-
-def _fetched(answered: Answered) -> VerifiedPayment:
-    intent = read_entity(_Intent, answered.data)
-    if intent is None:
         raise DependencyError("stripe answered something else", dependency="provider")
     return VerifiedPayment(
         proof=answered.proof,
         provider=NAME,
         source="fetch",
-        event="payment_intent.fetched",
-        body=orjson.dumps(answered.data),
-        provider_order_id=intent.id,
-        payment_id=intent.id,
-        entity_id=intent.id,
-        meaning=_meaning_of(intent),
-        amount_minor=_amount_of(intent),
-        currency=intent.currency,
+        event=f"{entity.kind}.fetched",
+        body=orjson.dumps(item),
+        **told_by(entity),
     )

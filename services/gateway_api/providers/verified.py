@@ -1,8 +1,8 @@
 """What a provider really said: the only shape in which payment data can reach SQL.
 
-A VerifiedPayment wants a Proof, and a Proof comes from nothing but a check that succeeded: of an HMAC, or an answer
-of the provider's own API. Everything here works on bytes. Every failure to parse is an invalid signature, because
-whoever sends nonsense has no secret; the official SDKs raise TypeError and KeyError on it instead.
+A VerifiedPayment wants a Proof, and a Proof comes from nothing but a check that succeeded: of an HMAC, an answer of
+the provider's own API, or a token of staff. Everything here works on bytes. Every failure to parse is an invalid
+signature, because whoever sends nonsense has no secret; the official SDKs raise TypeError and KeyError on it instead.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class Proof:
     position: int
 
     def __new__(cls) -> Self:
-        raise TypeError("a Proof comes from check_hmac() or proof_of_answer()")
+        raise TypeError("a Proof comes from check_hmac(), proof_of_answer() or proof_of_person()")
 
     def __str__(self) -> str:
         return f"{self.how} {self.position}" if self.position else self.how
@@ -60,6 +60,11 @@ def proof_of_answer(answer: aiohttp.ClientResponse) -> Proof:
     if answer.status not in {200, 400, 404}:
         raise ValueError(f"{answer.status} proves nothing")
     return _proof("fetched", 0)
+
+
+def proof_of_person(subject: str) -> Proof:
+    """Of a decision of staff: the guard has checked token and role before the route that asks for this ran."""
+    return _proof(f"staff {subject}", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

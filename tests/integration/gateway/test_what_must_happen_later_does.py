@@ -1,30 +1,15 @@
 """Verifying, reconciling and refunding: rows with a due time that any gateway works through."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
-from services.gateway_api.tasks import run_payment_tasks
 from tests.support.books import make_due, outbox_events, payment_row, task_rows
 from tests.support.checkout import confirm, pay, payment_entity, send_webhook, signed_callback
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, owner_connection, place_order
-
-
-@asynccontextmanager
-async def task_workers(gateway: Gateway, count: int = 1) -> AsyncIterator[None]:
-    drained = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(count):
-            tasks.create_task(run_payment_tasks(gateway.dependencies, drained))
-        try:
-            yield
-        finally:
-            drained.set()
+from tests.support.payment_work import task_workers
 
 
 async def _done(database_url: str, kind: str) -> bool:

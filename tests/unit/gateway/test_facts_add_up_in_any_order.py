@@ -47,6 +47,9 @@ PARTIAL, REST = refund(Meaning.REFUND_PROCESSED, "rfnd_1", 200_000), refund(Mean
 
 OPEN, WON = fact(Meaning.DISPUTE_OPEN, entity_id="disp_1"), fact(Meaning.DISPUTE_WON, entity_id="disp_1")
 
+CHEAP, UNKNOWN = fact(Meaning.CAPTURED, amount_minor=1), fact(Meaning.FAILED, source="fetch")
+ACCEPTED, REJECTED = fact(Meaning.ACCEPTED, source="staff"), fact(Meaning.REJECTED, source="staff")
+
 
 def take(facts: Sequence[Fact], before: Payment = UNPAID) -> Change:
     """One fact per commit, duplicates left out, as the database does."""
@@ -91,6 +94,14 @@ STATES: list[tuple[str, list[Fact]]] = [
     ("disputed", [CAPTURED, OPEN, fact(Meaning.DISPUTE_WON, entity_id="disp_2")]),
     ("charged_back", [CAPTURED, fact(Meaning.DISPUTE_LOST, entity_id="disp_1"), PARTIAL]),
     ("succeeded", [CAPTURED, fact(None)]),
+    ("succeeded", [CHEAP, ACCEPTED]),
+    ("succeeded", [SIGNED, UNKNOWN, ACCEPTED]),
+    ("succeeded", [CHEAP, ACCEPTED, fact(Meaning.REJECTED, source="staff")]),
+    ("review", [CHEAP, REJECTED]),
+    ("failed", [CHEAP, REJECTED, refund(Meaning.REFUND_PROCESSED, "rfnd_1", 1)]),
+    ("failed", [CHEAP, fact(Meaning.CAPTURED, amount_minor=1, cumulative=1)]),
+    ("disputed", [CHEAP, ACCEPTED, OPEN]),
+    ("created", [REJECTED]),
 ]  # fmt: skip
 
 
@@ -101,7 +112,7 @@ def test_what_facts_add_up_to(status: str, facts: list[Fact]) -> None:
 
 
 meanings = st.sampled_from(list(Meaning))
-sources: st.SearchStrategy[Source] = st.sampled_from(["callback", "webhook", "fetch"])
+sources: st.SearchStrategy[Source] = st.sampled_from(["callback", "webhook", "fetch", "staff"])
 any_fact = st.builds(
     Fact,
     payment_id=st.sampled_from(["pay_1", "pay_2", None]),
@@ -178,6 +189,18 @@ def test_facts_of_another_payment_never_touch_the_order() -> None:
         0,
     )
     assert {(task.kind, task.subject) for task in change.tasks} == {("verify", ""), ("refund", "pay_2")}
+
+
+def test_what_is_rejected_goes_back_and_a_decision_is_told_once() -> None:
+    freed = take([SIGNED, CHEAP, ACCEPTED])
+    statuses = [event.status for event in freed.events if isinstance(event, PaymentAdjusted)]
+    assert statuses == ["review", "succeeded"]
+    rejected = take([SIGNED, CHEAP, REJECTED])
+    assert ("refund", "pay_1") in {(task.kind, task.subject) for task in rejected.tasks}
+    assert rejected.payment.status == "review"
+    # Of what never came nothing has to come back.
+    assert take([SIGNED, UNKNOWN, REJECTED]).payment.status == "refunded"
+    assert take([CHEAP, ACCEPTED]).payment.confirmed_at == NOW
 
 
 def test_a_success_that_the_provider_told_needs_no_verification() -> None:
