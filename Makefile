@@ -23,6 +23,9 @@ test: build ## every test, against a real Kafka and a real PostgreSQL
 chaos: build ## kill, pause and cut everything over many seeds (SEEDS=20), or over one again (SEED=7)
 	$(BIN)/pytest tests/chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20))
 
+bench-engine: build ## how fast Kafka is drained, beside a bare loop (RECORDS=100000 ROUNDS=5); some minutes
+	$(BIN)/python -m bench.bench_engine --records $(or $(RECORDS),100000) --rounds $(or $(ROUNDS),5)
+
 up: build ## the whole system in the foreground, with URLs and curl lines
 	@$(BIN)/coursepay up
 
@@ -58,6 +61,9 @@ compose-down: ## stop those containers; their data stays (to remove it: docker c
 dashboards: build ## renew the dashboards of deploy/grafana/
 	$(BIN)/python -m deploy.grafana.generate
 
+kubernetes: build ## renew the manifests of deploy/kubernetes/ that follow from the code
+	$(BIN)/python -m deploy.kubernetes.generate
+
 pages: build ## renew the pages of docs/ that are made from the code
 	$(BIN)/python -m services.operations.pages docs
 
@@ -83,4 +89,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos up down build check test-tools test-docker image compose-up compose-down dashboards pages lock clean
+.PHONY: help demo test chaos bench-engine up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
