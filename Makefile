@@ -41,7 +41,7 @@ check: build ## lint, types, tidy and schema compatibility, without any server
 	$(BIN)/coursepay schemas check
 	$(BIN)/pytest -q tests/test_tidy.py
 
-test-tools: build ## what needs promtool (deploy/apt-packages.sh installs it)
+test-tools: build ## what needs promtool and prometheus (deploy/apt-packages.sh installs them)
 	$(BIN)/pytest -m tools
 
 test-docker: build ## the local stack on Docker through testcontainers, and the SQL tests on its PostgreSQL

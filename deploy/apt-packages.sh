@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The Debian packages that `make test-tools` needs and nothing else does: `prometheus`, for its promtool.
+# The Debian packages that `make test-tools` needs and nothing else does: `prometheus`, which brings promtool.
 # `make demo`, `make test` and the product itself do without them.
 set -euo pipefail
 
-if command -v promtool >/dev/null; then
+if command -v promtool >/dev/null && command -v prometheus >/dev/null; then
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -25,7 +25,7 @@ if ! DEBIAN_FRONTEND=noninteractive install_packages </dev/null >"$log" 2>&1; th
     echo "the package prometheus could not be installed; apt-get's own words are above" >&2
     exit 1
 fi
-# Only its tool is wanted, not the server that the package starts where systemd runs.
+# Tests start their own; not the server that the package starts where systemd runs.
 if [ -d /run/systemd/system ]; then
     systemctl disable --quiet --now prometheus.service
 fi
