@@ -48,6 +48,7 @@ RECORDING_FACTS_MAX = 128
 RECORDING_QUEUE_MAX = 2_000
 # From the moment when a request has its fact: it must be answered within 2 s, whoever is in front.
 RECORDING_DEADLINE_S = 1.7
+RECORDING_READ_BACK_S = 0.5
 
 OUTBOX_ROWS_MAX = 500
 # Longer than the producer's delivery timeout: a row is never sent by two relays while both live.

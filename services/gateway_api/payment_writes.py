@@ -38,11 +38,6 @@ SELECT payments.payment_id, orders.provider_order_id
   JOIN payments ON payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id
   JOIN orders ON orders.order_id = payments.order_id
 """
-_FIND = """
-SELECT orders.order_id, payments.status, payments.payment_id AS accepted, payments.confirmed_at
-  FROM orders JOIN payments ON payments.order_id = orders.order_id
- WHERE orders.provider = $1 AND orders.provider_order_id = $2
-"""
 # A fact that came before its order was known belongs to it from now on.
 _STORE = """
 WITH added AS (
@@ -149,12 +144,6 @@ class Writer:
         for order_id, payment in changed.items():
             if payment.status == "review" != before[order_id].status:
                 log.error("payment_needs_a_person", orderId=order_id, paymentId=payment.payment_id, reason="review")
-
-
-async def find(connection: Transaction, provider: str, provider_order_id: str) -> Recorded | None:
-    """None: nobody's order."""
-    row = await connection.fetchrow(_FIND, provider, provider_order_id)
-    return Recorded(new=False, **dict(row)) if row is not None else None
 
 
 async def _with_orders(transaction: Transaction, told: Sequence[Told]) -> Sequence[Told]:

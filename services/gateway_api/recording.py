@@ -3,25 +3,34 @@ outbox, the tasks for later.
 
 Concurrent ones share a commit: a writer takes whatever waits, without a timer, so that a lone request waits for
 nothing. The batch only takes payment rows that nobody holds; the others, and all after an error that is one fact's
-own, are recorded order by order and wait for the row.
+own, are recorded order by order and wait for the row. A connection that is lost inside COMMIT leaves open whether it
+took place, so what is there is read before anyone is told.
 """
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
 from services.common.database import Database
-from services.common.errors import DependencyError, TransientError
+from services.common.errors import DependencyError, RecordError, TransientError
 from services.common.runtime import AFTER_COMMIT, IN_TRANSACTION, reached
 from services.common.telemetry import current_traceparent
 from services.gateway_api.dependencies import Dependencies
-from services.gateway_api.limits import RECORDING_DEADLINE_S, RECORDING_FACTS_MAX, RECORDING_QUEUE_MAX, RETRY_AFTER_S
+from services.gateway_api.limits import (
+    RECORDING_DEADLINE_S,
+    RECORDING_FACTS_MAX,
+    RECORDING_QUEUE_MAX,
+    RECORDING_READ_BACK_S,
+    RETRY_AFTER_S,
+)
+from services.gateway_api.payment_reads import find, read_back
 from services.gateway_api.payment_rows import Recorded, Told
-from services.gateway_api.payment_writes import Writer, find
+from services.gateway_api.payment_writes import Writer
 from services.gateway_api.problems import Problem
 from services.gateway_api.providers import VerifiedPayment
 
@@ -92,7 +101,8 @@ class Recorder:
             try:
                 left = await self._write_together(wanted)
             except DependencyError as error:
-                _fail(wanted, error)
+                # Beside the next batch, which finds out by itself whether PostgreSQL is there.
+                self._begin(self._tell_by_reading(wanted, error))
                 continue
             # One fact's own fault, whatever it is, must not become the others'.
             except Exception as error:  # noqa: BLE001
@@ -100,9 +110,12 @@ class Recorder:
                 left = wanted
             for group in _by_order(left):
                 # Beside the next batch: a row that someone holds must not stop the others.
-                single = asyncio.create_task(self._write_waiting(group))
-                self._singles.add(single)
-                single.add_done_callback(self._singles.discard)
+                self._begin(self._write_waiting(group))
+
+    def _begin(self, single: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(single)
+        self._singles.add(task)
+        task.add_done_callback(self._singles.discard)
 
     async def _write_together(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
         """The rest: those whose payment row was not to be had at once, or does not exist."""
@@ -120,15 +133,25 @@ class Recorder:
             try:
                 async with self._database.transaction() as transaction:
                     recorded = await self._writer.write(transaction, [waiting.told for waiting in wanted], wait=True)
+            except DependencyError as error:
+                await self._tell_by_reading(wanted, error)
             # Answered to those who wait; the writer goes on.
             except Exception as error:  # noqa: BLE001
-                if len(wanted) == 1 or isinstance(error, DependencyError | TransientError):
+                if len(wanted) == 1 or isinstance(error, TransientError):
                     _fail(wanted, error)
             else:
                 self._tell(wanted, recorded)
             wanted = [waiting for waiting in wanted if not waiting.recorded.done()]
         for waiting in wanted:
             await self._write_waiting([waiting])
+
+    async def _tell_by_reading(self, batch: Sequence[_Waiting], error: DependencyError) -> None:
+        """What was stored after all is a success; the rest gets the error."""
+        recorded: Sequence[Recorded | None] = [None] * len(batch)
+        with suppress(RecordError):
+            async with self._database.connection(deadline_s=RECORDING_READ_BACK_S) as connection:
+                recorded = await read_back(connection, [waiting.told.fact for waiting in batch])
+        _fail(self._tell(batch, recorded), error)
 
     def _tell(self, batch: Sequence[_Waiting], recorded: Sequence[Recorded | None]) -> list[_Waiting]:
         left: list[_Waiting] = []

@@ -64,6 +64,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/gateway_api/payment_answers": frozenset(
         {"orders", "payments", "student_course_purchases", "trainer_allocations"}
     ),
+    "services/gateway_api/payment_reads": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/payment_tasks": frozenset({"payment_tasks"}),
     "services/gateway_api/payment_writes": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/students": frozenset(

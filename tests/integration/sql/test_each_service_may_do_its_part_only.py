@@ -12,9 +12,11 @@ MAY_WRITE: dict[str, dict[str, set[str]]] = {
     GATEWAY: {
         "INSERT": {
             "courses", "course_prices", "holidays", "orders", "payments", "payment_facts", "outbox", "payment_tasks",
-            "idempotency_keys", "audit_log",
+            "idempotency_keys", "audit_log", "provider_sweeps",
         },
-        "UPDATE": {"courses", "course_prices", "payments", "outbox", "payment_tasks", "idempotency_keys"},
+        "UPDATE": {
+            "courses", "course_prices", "payments", "outbox", "payment_tasks", "idempotency_keys", "provider_sweeps",
+        },
         "DELETE": {"course_prices", "outbox", "idempotency_keys"},
     },
     PURCHASE: {

@@ -1,0 +1,51 @@
+"""What the books say about a payment, without adding to them.
+
+Tables, all read only: orders, payments, payment_facts.
+"""
+
+from collections.abc import Sequence
+
+from services.common.database import Transaction
+from services.gateway_api.payment_rows import Recorded
+from services.gateway_api.providers import VerifiedPayment
+
+_FIND = """
+SELECT orders.order_id, payments.status, payments.payment_id AS accepted, payments.confirmed_at
+  FROM orders JOIN payments ON payments.order_id = orders.order_id
+ WHERE orders.provider = $1 AND orders.provider_order_id = $2
+"""
+# A body is stored once, so that it tells whether its commit took place.
+_READ_BACK = """
+SELECT told.position, orders.order_id, COALESCE(payments.status, 'created') AS status, payments.payment_id AS accepted,
+       payments.confirmed_at
+  FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS told (provider, body_sha256, position)
+  JOIN payment_facts fact ON fact.provider = told.provider AND fact.body_sha256 = told.body_sha256
+  LEFT JOIN orders ON orders.order_id = fact.order_id
+  LEFT JOIN payments ON payments.order_id = fact.order_id
+"""
+
+
+async def find(connection: Transaction, provider: str, provider_order_id: str) -> Recorded | None:
+    """None: nobody's order."""
+    row = await connection.fetchrow(_FIND, provider, provider_order_id)
+    return Recorded(new=False, **dict(row)) if row is not None else None
+
+
+async def read_back(connection: Transaction, facts: Sequence[VerifiedPayment]) -> list[Recorded | None]:
+    """One for each of `facts`; None for one that is not stored. Who stored it cannot be told, so none is `new`."""
+    rows = await connection.fetch(_READ_BACK, [fact.provider for fact in facts], [fact.body_sha256 for fact in facts])
+    found = {row["position"]: row for row in rows}
+    return [
+        Recorded(
+            order_id=row["order_id"],
+            new=False,
+            status=row["status"],
+            accepted=row["accepted"],
+            confirmed_at=row["confirmed_at"],
+            # Perhaps it did; looking is harmless.
+            wrote_event=True,
+        )
+        if (row := found.get(position)) is not None
+        else None
+        for position in range(1, len(facts) + 1)
+    ]
