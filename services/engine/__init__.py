@@ -7,7 +7,7 @@ records.py       a record as it was read;  lane.py  whose it is now, and what of
 parking.py       a retried record waits for its due time
 dispatch.py      so much work at once, never two records of one key
 processing.py    the sequence: handled and committed, what it caused acknowledged, finished
-batches.py       decode, the handler in its transaction, bisecting;  outcomes.py  the contract of a handler
+batches.py       decode, the handler in its transaction, culprits singled out;  outcomes.py  the contract of a handler
 settling.py      events and hand-offs, acknowledged;  producer.py  `await send(record)`
 retries.py       the ladder and its headers;  failures.py  an error as text
 watermark.py     how far a partition is finished

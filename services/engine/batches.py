@@ -1,14 +1,13 @@
 """How each shape of worker handles deliveries: decode, then the handler in its transaction. One outcome per delivery.
 
-DependencyError comes out as it is, for the gate; every other failure ends as the outcome of the record whose it is.
-When the transaction of a batch fails, its halves are tried, until the culprits stand alone: one among n costs at most
-2 log2 n more transactions. A savepoint per record would cost every batch, and more than 64 of them fall off a cliff.
+DependencyError comes out as it is, for the gate; every other failure ends as the outcome of the record whose it is:
+a batch whose transaction fails is taken apart until the culprits stand alone.
 """
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar, assert_never
+from typing import Generic, TypeVar, assert_never
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random
@@ -33,13 +32,19 @@ from services.engine.outcomes import (
 from services.engine.records import Delivery
 
 T = TypeVar("T")
+Attempt = Callable[[Sequence[T]], Awaitable[Sequence[Outcome]]]
+# Of the records tried so far: with more than a third to blame, a pair fails more often than not, and the rest is tried
+# one by one.
+_MANY = 1 / 3
 # Deadlock, serialization failure, lock timeout: gone at the next try, more often than not.
 _QUICK = frozenset({"DeadlockDetectedError", "SerializationError", "LockNotAvailableError"})
 log = structlog.get_logger()
 
 
 class Handling:
-    """`at_once`: how many calls of `handle` may run at the same time. `singly`: each with one delivery only."""
+    """`at_once`: how many calls of `handle` may run at the same time. `singly`: each with one delivery only.
+    `in_flight`: how many of them may be anywhere between dispatch and finish.
+    """
 
     def __init__(self, shape: Shape, database: Database, codec: Codec) -> None:
         self._shape = shape
@@ -47,6 +52,8 @@ class Handling:
         self._codec = codec
         self.singly = not isinstance(shape, Batched)
         self.at_once = CONCURRENT_RECORDS_MAX if self.singly else 1
+        # One batch is handled while the one before it is being acknowledged and the one after it is decoded.
+        self.in_flight = self.at_once if self.singly else 3
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """Committed when it returns. Raises DependencyError when nothing can be handled now."""
@@ -65,8 +72,13 @@ class Handling:
                 outcomes.update(zip(group, await self._handle_group(event_type, group), strict=True))
         return [outcomes[delivery] for delivery in deliveries]
 
+    def decode_ahead(self, deliveries: Sequence[Delivery]) -> None:
+        """While an earlier batch waits for PostgreSQL. What cannot be decoded is told when it is handled."""
+        for delivery in deliveries:
+            self._decode(delivery)
+
     def _decode(self, delivery: Delivery) -> Event | RecordError:
-        """Once per delivery."""
+        """Once per delivery that is an event."""
         if delivery.event is None:
             try:
                 event = self._codec.decode(delivery.record.value, delivery.record.key)
@@ -82,7 +94,7 @@ class Handling:
         match self._shape:
             case Batched():
                 in_batch = self._shape.handlers[event_type]
-                return await bisect(group, lambda part: self._batch(in_batch, part))
+                return await single_out(group, lambda part: self._batch(in_batch, part))
             case Concurrent():
                 record = partial(self._record, self._shape.handlers[event_type])
                 return [await self._single(partial(record, delivery)) for delivery in group]
@@ -145,21 +157,47 @@ async def _quickly(call: Callable[[], Awaitable[T]]) -> T:
     return await tries(call)
 
 
-async def bisect(items: Sequence[T], attempt: Callable[[Sequence[T]], Awaitable[Sequence[Outcome]]]) -> list[Outcome]:
+async def single_out(items: Sequence[T], attempt: Attempt[T]) -> list[Outcome]:
     """One outcome per item, in order. `attempt` handles some of them in one transaction, all or nothing, and raises a
     RecordError when that was rolled back. DependencyError is raised on: no record is at fault then.
     """
-    try:
-        return list(await attempt(items))
-    except DependencyError:
-        raise
-    except RecordError as error:
-        if len(items) == 1:
-            return [outcome_of(error)]
-    half = len(items) // 2
-    return await bisect(items[:half], attempt) + await bisect(items[half:], attempt)
+    return await _Search(attempt).in_part(items)
 
 
 def outcome_of(error: RecordError) -> Outcome:
     """For an error that is this record's own."""
     return Retry(error) if error.kind is ErrorKind.TRANSIENT else Dead(error)
+
+
+class _Search(Generic[T]):
+    """By halving: one culprit among n costs about 1.5 log2 n transactions more. A savepoint per record would cost every
+    batch, and more than 64 of them fall off a cliff in PostgreSQL.
+    """
+
+    def __init__(self, attempt: Attempt[T]) -> None:
+        self._attempt = attempt
+        self._judged = 0
+        self._culprits = 0
+
+    async def in_part(self, items: Sequence[T], *, suspected: bool = False) -> list[Outcome]:
+        """`suspected`: there is a culprit among them, since the whole failed and the other half did not; so together
+        they need not be tried.
+        """
+        if len(items) == 1 or not suspected:
+            try:
+                outcomes = list(await self._attempt(items))
+            except DependencyError:
+                raise
+            except RecordError as error:
+                if len(items) == 1:
+                    self._judged += 1
+                    self._culprits += 1
+                    return [outcome_of(error)]
+            else:
+                self._judged += len(items)
+                return outcomes
+        if self._culprits > _MANY * self._judged:
+            return [outcome for item in items for outcome in await self.in_part([item])]
+        half, found = len(items) // 2, self._culprits
+        first = await self.in_part(items[:half])
+        return first + await self.in_part(items[half:], suspected=self._culprits == found)

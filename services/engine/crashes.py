@@ -76,7 +76,7 @@ class CrashWatch:
 
     async def begin(self, deliveries: Sequence[Delivery]) -> None:
         """Before they are dispatched. One statement after an assignment, nothing afterwards."""
-        if all(self._begun.get(d.place) == d.generation for d in deliveries):
+        if self.has_begun(deliveries):
             return
         async with self._turn:
             firsts: dict[Partition, Delivery] = {}
@@ -86,6 +86,10 @@ class CrashWatch:
                     firsts.setdefault(place, delivery)
             if firsts:
                 await self._write_down(list(firsts.values()))
+
+    def has_begun(self, deliveries: Sequence[Delivery]) -> bool:
+        """Whether a death from now on would be counted for all of them."""
+        return all(self._begun.get(delivery.place) == delivery.generation for delivery in deliveries)
 
     @property
     def asks_care_somewhere(self) -> bool:

@@ -50,6 +50,14 @@ class FloodGuard:
         if self._next_try_at is not None:
             self._next_try_at = max(self._next_try_at, self._clock() + _TRY_INTERVAL_S)
 
+    def all_finished(self, records: int) -> bool:
+        """Counts and admits them at once. False, and nothing is counted, when each has to be looked at."""
+        if self.tripped or self._dead_in_window:
+            return not self._enabled
+        self._window.extend([False] * min(records, FLOOD_WINDOW_RECORDS))
+        self._dead_in_a_row = 0
+        return True
+
     def admits(self, fate: Fate) -> bool:
         """Counts one outcome. False: the record stays, to be tried again later."""
         if not self._enabled:

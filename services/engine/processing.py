@@ -82,7 +82,7 @@ class Processor:
         self._ladder = ladder
         self._crashes = crashes
         self._measures = measures
-        # With one at once, a batch is handled while the one before it is being acknowledged; both in order.
+        # With one at once, batches are handled one by one and acknowledged one by one, both in order.
         self._handling_places = asyncio.Semaphore(handling.at_once)
         self._settling_places = asyncio.Semaphore(handling.at_once)
 
@@ -90,6 +90,9 @@ class Processor:
         """Until all are finished, or no longer ours."""
         with self._lane.working(deliveries):
             waiting = self._lane.current(deliveries)
+            # A death while decoding has to be counted, and with care the mark comes first.
+            if self._crashes.has_begun(waiting) and not self._crashes.asks_care_somewhere:
+                self._handling.decode_ahead(waiting)
             while waiting:
                 await self._turns.next()
                 async with self._handling_places:
@@ -131,6 +134,8 @@ class Processor:
 
     def _admitted(self, handled: Handled) -> Handled:
         """Without those that the flood guard holds back. A replay is a person's decision: it does not count."""
+        if all(isinstance(outcome, Done) for _, outcome in handled) and self._turns.guard.all_finished(len(handled)):
+            return handled
         leaving = []
         for delivery, outcome in handled:
             fate = self._fate(delivery, outcome)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -19,8 +19,7 @@ from services.engine.retries import Ladder
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parcel:
+class _Parcel(NamedTuple):
     """`hand_off`: to a tier or the dead letters. `error` is what is wrong with the delivery then."""
 
     delivery: Delivery

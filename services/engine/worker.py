@@ -123,9 +123,9 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                shared = Dispatcher(tasks, at_once=self._handling.at_once) if self._handling.singly else None
-                # Batches: one is handled while the one before it is being acknowledged.
-                dispatchers = {lane: shared or Dispatcher(tasks, at_once=2) for lane in self._lanes}
+                in_flight = self._handling.in_flight
+                shared = Dispatcher(tasks, at_once=in_flight) if self._handling.singly else None
+                dispatchers = {lane: shared or Dispatcher(tasks, at_once=in_flight) for lane in self._lanes}
                 consumers = [tasks.create_task(lane.consumer.run()) for lane in self._lanes]
                 intake = [
                     tasks.create_task(self._feed(dispatchers[self._main])),

@@ -29,8 +29,12 @@ def details_json(schedule: Schedule, metadata: Mapping[str, str]) -> str:
 def read_details(stored: str | bytes) -> tuple[Schedule, dict[str, str]]:
     """The schedule and the order's own metadata."""
     details = orjson.loads(stored)
-    own = {name: value for name, value in details.items() if name not in _OURS}
-    return _schedule_from(details["schedule"]), own
+    return _schedule_from(details["schedule"]), own_metadata(details)
+
+
+def own_metadata(details: Mapping[str, Any]) -> dict[str, str]:
+    """An order's own keys, without those that give way to ours."""
+    return {name: value for name, value in details.items() if name not in _OURS}
 
 
 def _body_of(schedule: Schedule) -> dict[str, Any]:

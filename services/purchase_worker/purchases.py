@@ -3,13 +3,14 @@
 Table: student_course_purchases (added to, read).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from services.common.database import Row, Transaction
 from services.common.events import PaymentSucceeded, PurchaseCreated, order_event_id, purchase_id_of
-from services.purchase_worker.details import details_json, read_details
+from services.purchase_worker.details import details_json, own_metadata, read_details
 from services.purchase_worker.terms import expiry_of
 
 # Everything that reads or writes an order's purchase and its adjustments holds this lock to the end of its transaction,
@@ -57,21 +58,42 @@ async def add_purchases(
     """Adds what is missing; the first payment of an order wins. `expiry_days`: tier -> days. An order is missing from
     the answer only if something else has its purchase id.
     """
+    wanted = [_created_by(paid, expiry_days[paid.purchase_tier]) for paid in payments]
     inserted = await transaction.fetch(
         _INSERT,
-        [purchase_id_of(paid.order_id) for paid in payments],
-        [paid.order_id for paid in payments],
-        [paid.student_id for paid in payments],
-        [paid.course_id for paid in payments],
-        [paid.purchase_tier for paid in payments],
-        [paid.confirmed_at for paid in payments],
-        [expiry_of(paid.confirmed_at, paid.schedule, expiry_days[paid.purchase_tier]) for paid in payments],
-        [details_json(paid.schedule, paid.metadata) for paid in payments],
+        [one.purchase_id for one in wanted],
+        [one.order_id for one in wanted],
+        [one.student_id for one in wanted],
+        [one.course_id for one in wanted],
+        [one.purchase_tier for one in wanted],
+        [one.purchase_date for one in wanted],
+        [one.expiry_date for one in wanted],
+        [details_json(one.schedule, one.metadata) for one in wanted],
     )
-    rows = await transaction.fetch(_READ, [paid.order_id for paid in payments])
-    return Purchases(
-        created={row["order_id"]: _created_from(row) for row in rows},
-        new=frozenset(row["order_id"] for row in inserted),
+    new = frozenset(row["order_id"] for row in inserted)
+    times = Counter(one.order_id for one in wanted)
+    # What was just stored is known; only of twins and of those that were there before the rows have to tell.
+    created = {one.order_id: one for one in wanted if one.order_id in new and times[one.order_id] == 1}
+    untold = [order_id for order_id in times if order_id not in created]
+    if untold:
+        rows = await transaction.fetch(_READ, untold)
+        created |= {row["order_id"]: _created_from(row) for row in rows}
+    return Purchases(created=created, new=new)
+
+
+def _created_by(paid: PaymentSucceeded, days: int) -> PurchaseCreated:
+    """Equal to what `_created_from` reads, once it is stored."""
+    return PurchaseCreated(
+        event_id=order_event_id("PurchaseCreated", paid.order_id),
+        purchase_id=purchase_id_of(paid.order_id),
+        order_id=paid.order_id,
+        student_id=paid.student_id,
+        course_id=paid.course_id,
+        purchase_tier=paid.purchase_tier,
+        purchase_date=paid.confirmed_at,
+        expiry_date=expiry_of(paid.confirmed_at, paid.schedule, days),
+        schedule=paid.schedule,
+        metadata=own_metadata(paid.metadata),
     )
 
 

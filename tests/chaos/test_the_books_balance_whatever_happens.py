@@ -51,3 +51,5 @@ async def test_under_the_faults_of_a_seed(own_stack: Stack, tmp_path: Path, seed
             lines = [f"seed {seed}; to repeat it: make chaos SEED={seed}; logs in {tmp_path}", *storm.diary]
             error.add_note("\n".join(lines))
             raise
+        finally:
+            (tmp_path / "diary.txt").write_text("\n".join(storm.diary))

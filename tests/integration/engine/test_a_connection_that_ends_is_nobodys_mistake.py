@@ -22,21 +22,26 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         yield opened
 
 
+async def fail_halfway(
+    database: Database, *, ends: bool = False, after_s: float = 0.0, deadline_s: float = 5.0
+) -> None:
+    async with database.connection(deadline_s=deadline_s) as connection:
+        if ends:
+            connection.terminate()
+        await asyncio.sleep(after_s)
+        raise HALFWAY
+
+
 async def test_a_connection_that_ended_halfway_is_an_outage(database: Database) -> None:
     with pytest.raises(DependencyError):
-        async with database.connection() as connection:
-            connection.terminate()
-            raise HALFWAY
+        await fail_halfway(database, ends=True)
 
 
 async def test_one_that_the_deadline_ended_halfway_is_a_deadline(database: Database) -> None:
     with pytest.raises(DeadlineError):
-        async with database.connection(deadline_s=0.1) as connection:
-            await asyncio.sleep(0.2)
-            raise HALFWAY
+        await fail_halfway(database, after_s=0.5, deadline_s=0.2)
 
 
 async def test_on_a_connection_that_lives_it_is_a_mistake(database: Database) -> None:
     with pytest.raises(AttributeError):
-        async with database.connection():
-            raise HALFWAY
+        await fail_halfway(database)

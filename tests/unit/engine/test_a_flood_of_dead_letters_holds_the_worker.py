@@ -1,3 +1,6 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
 from services.engine.guard import Fate, FloodGuard
 
 
@@ -98,3 +101,18 @@ def test_a_try_that_succeeds_ends_it() -> None:
 def test_switched_off_it_holds_nothing() -> None:
     guard = FloodGuard(enabled=False)
     assert all(guard.admits(Fate.REFUSED) for _ in range(1_000))
+
+
+@given(st.lists(st.one_of(st.integers(1, 500), st.sampled_from([Fate.REFUSED, Fate.RETRIED])), max_size=120))
+def test_a_batch_without_dead_letters_counts_as_its_records_would(story: list[int | Fate]) -> None:
+    one_by_one, at_once = guard_at(Clock()), guard_at(Clock())
+    for event in story:
+        if isinstance(event, Fate):
+            assert one_by_one.admits(event) == at_once.admits(event)
+            continue
+        assert all(one_by_one.admits(Fate.FINISHED) for _ in range(event))
+        assert at_once.all_finished(event) or all(at_once.admits(Fate.FINISHED) for _ in range(event))
+    assert one_by_one.tripped == at_once.tripped
+    # What comes next is judged alike, too.
+    for _ in range(60):
+        assert one_by_one.admits(Fate.REFUSED) == at_once.admits(Fate.REFUSED)

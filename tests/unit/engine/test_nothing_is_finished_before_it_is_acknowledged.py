@@ -23,6 +23,7 @@ class Stage:
 
     at_once = 1
     asks_care_somewhere = False
+    began = False
 
     def __init__(self, outcomes: dict[int, Outcome]) -> None:
         self.turns: list[str] = []
@@ -48,6 +49,12 @@ class Stage:
         if self.kafka_dies:
             raise RuntimeError("the producer is beyond repair")
         self.turns.append(f"acknowledged {[one.record.offset for one, _ in handled]}")
+
+    def has_begun(self, _deliveries: Sequence[Delivery]) -> bool:
+        return self.began
+
+    def decode_ahead(self, deliveries: Sequence[Delivery]) -> None:
+        self.turns.append(f"decoded {[one.record.offset for one in deliveries]}")
 
     async def begin(self, _deliveries: Sequence[Delivery]) -> None: ...
 
@@ -86,6 +93,16 @@ async def test_handled_then_acknowledged_then_finished() -> None:
     stage = Stage({1: Retry(TransientError("not now"))})
     await _processor(stage).process([delivery(offset=offset) for offset in range(3)])
     assert stage.turns == ["handled [0, 1, 2]", "acknowledged [0, 1, 2]", "finished [0, 1, 2]"]
+
+
+async def test_decoding_ahead_waits_until_a_death_would_be_counted() -> None:
+    stage = Stage({})
+    await _processor(stage).process([delivery(offset=0)])
+    stage.began = True
+    await _processor(stage).process([delivery(offset=1)])
+    stage.asks_care_somewhere = True
+    await _processor(stage).process([delivery(offset=2)])
+    assert [turn for turn in stage.turns if turn.startswith("decoded")] == ["decoded [1]"]
 
 
 async def test_without_an_acknowledgement_nothing_is_finished() -> None:

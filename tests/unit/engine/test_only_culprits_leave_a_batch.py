@@ -1,4 +1,5 @@
 import math
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.errors import DependencyError, PermanentError, RecordError, TransientError
-from services.engine.batches import bisect
+from services.engine.batches import single_out
 from services.engine.outcomes import Dead, Done, Outcome, Retry
 
 
@@ -31,7 +32,7 @@ class Table:
 async def test_everybody_else_is_committed_exactly_once(case: tuple[int, set[int]]) -> None:
     size, culprits = case
     table = Table({item: TransientError("no") if item % 2 else PermanentError("never") for item in culprits})
-    outcomes = await bisect(range(size), table.attempt)
+    outcomes = await single_out(range(size), table.attempt)
     assert sorted(table.committed) == sorted(set(range(size)) - culprits)
     for item, outcome in enumerate(outcomes):
         if item not in culprits:
@@ -43,15 +44,43 @@ async def test_everybody_else_is_committed_exactly_once(case: tuple[int, set[int
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n - 1))))
-async def test_one_culprit_costs_two_more_transactions_per_halving(case: tuple[int, int]) -> None:
+async def test_one_culprit_costs_at_most_two_more_transactions_per_halving(case: tuple[int, int]) -> None:
     size, culprit = case
     table = Table({culprit: TransientError("no")})
-    await bisect(range(size), table.attempt)
+    await single_out(range(size), table.attempt)
     assert table.transactions <= 1 + 2 * math.ceil(math.log2(size))
+
+
+@given(st.integers(1, 500), st.floats(0, 1), st.randoms(use_true_random=False))
+async def test_many_culprits_cost_little_more_than_one_by_one(size: int, share: float, dice: random.Random) -> None:
+    table = Table({item: TransientError("no") for item in range(size) if dice.random() < share})
+    await single_out(range(size), table.attempt)
+    assert table.transactions <= 1.5 * size + 2 * math.ceil(math.log2(size)) + 1
+
+
+async def test_when_all_fail_each_is_tried_once_and_few_together() -> None:
+    table = Table({item: TransientError("no") for item in range(500)})
+    await single_out(range(500), table.attempt)
+    assert table.transactions <= 500 + 2 * math.ceil(math.log2(500))
+
+
+async def test_an_error_that_does_not_come_again_blames_nobody() -> None:
+    """As a deadlock between two batches."""
+    table = Table({})
+    failures = iter([TransientError("deadlock")])
+
+    async def attempt(items: Sequence[int]) -> Sequence[Outcome]:
+        for error in failures:
+            raise error
+        return await table.attempt(items)
+
+    assert await single_out(range(500), attempt) == [Done()] * 500
+    assert sorted(table.committed) == list(range(500))
+    assert table.transactions <= 2 * math.ceil(math.log2(500))
 
 
 async def test_a_dependency_that_is_away_is_nobodys_fault() -> None:
     table = Table({7: DependencyError("away", dependency="postgresql")})
     with pytest.raises(DependencyError):
-        await bisect(range(100), table.attempt)
+        await single_out(range(100), table.attempt)
     assert table.transactions == 1
