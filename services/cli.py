@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from services.commands import demo, dlq, migrate, run, sandbox, schemas, seed, settings, stack, token, topics, up
+from services.commands import demo, dlq, keys, migrate, run, sandbox, schemas, seed, settings, stack, token, topics, up
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_USAGE
 
@@ -24,6 +24,7 @@ app.add_typer(schemas.app, name="schemas")
 app.command()(migrate.migrate)
 app.command()(seed.seed)
 app.command()(token.token)
+app.add_typer(keys.app, name="keys")
 app.command()(run.run)
 app.command()(settings.settings)
 app.add_typer(topics.app, name="topics")

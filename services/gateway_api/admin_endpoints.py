@@ -21,6 +21,7 @@ def admin_endpoints() -> Iterator[Endpoint]:
     yield from _allocations()
     yield from _sessions_and_catalogue()
     yield from _money()
+    yield from _outbox()
 
 
 def _allocations() -> Iterator[Endpoint]:
@@ -117,5 +118,27 @@ def _money() -> Iterator[Endpoint]:
         roles=FINANCE,
         body=ResolveBody,
         answers={200: told.ResolveAnswer},
+        problems=(*MISTAKES, 404, 409),
+    )
+
+
+def _outbox() -> Iterator[Endpoint]:
+    yield Endpoint(
+        method="GET",
+        path="/api/v1/admin/outbox",
+        summary="Events that Kafka refused, and what waits behind them.",
+        roles=OPS,
+        parameters=PAGE,
+        answers={200: told.BlockedEventPage},
+        problems=(422,),
+    )
+    yield Endpoint(
+        method="POST",
+        path="/api/v1/admin/outbox/{eventNumber}/publish",
+        summary="Try a refused event again now.",
+        roles=OPS,
+        body=ReasonBody,
+        body_required=False,
+        answers={200: told.BlockedEventAnswer},
         problems=(*MISTAKES, 404, 409),
     )

@@ -138,6 +138,30 @@ class ProgressPage(Page[ProgressItem]):
     pass
 
 
+class BlockedEventItem(Answer):
+    """An event that Kafka refused. `waitingBehind`: later events of the same order, held back by it."""
+
+    event_number: int
+    order_id: str
+    type: str
+    version: int
+    attempts: int
+    created_at: datetime
+    due_at: datetime
+    last_error: str | None
+    waiting_behind: int
+
+
+class BlockedEventPage(Page[BlockedEventItem]):
+    pass
+
+
+class BlockedEventAnswer(Answer):
+    event_number: int
+    order_id: str
+    status: Literal["due"]
+
+
 class AllocationPage(Page[AllocationItem]):
     pass
 

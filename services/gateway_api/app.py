@@ -6,6 +6,7 @@ from aiohttp import web
 
 from services.gateway_api import (
     admin_allocations,
+    admin_outbox,
     admin_payments,
     admin_prices,
     admin_sessions,
@@ -37,7 +38,10 @@ def create_app(
     """Raises ConfigurationError when there is no usable key to check tokens with."""
     settings = dependencies.settings
     authenticator = Authenticator(
-        load_keys(settings, dependencies.http), issuer=settings.auth_issuer, audience=settings.auth_audience
+        load_keys(settings, dependencies.http),
+        dependencies.database,
+        issuer=settings.auth_issuer,
+        audience=settings.auth_audience,
     )
     rate_limits = RateLimits(dependencies.metrics, subjects_limited=settings.rate_limits == "on")
     origins = frozenset(part.strip() for part in settings.cors_origins.split(",") if part.strip())
@@ -54,6 +58,7 @@ def create_app(
         admin_trainers,
         admin_prices,
         admin_payments,
+        admin_outbox,
     ):
         app.add_routes(module.routes(dependencies))
     recorder = open_recorder(dependencies)

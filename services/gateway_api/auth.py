@@ -1,4 +1,6 @@
-"""Who is calling: a bearer token becomes a Caller. Which routes want one, and with which role, is in endpoints.py."""
+"""Who is calling: a bearer token of a person, or a machine's key, becomes a Caller. Which routes
+want one, and with which role, is in endpoints.py.
+"""
 
 import re
 from dataclasses import dataclass
@@ -6,12 +8,15 @@ from dataclasses import dataclass
 import jwt
 from aiohttp import hdrs, web
 
+from services.common.database import Database
 from services.common.validation import is_id
 from services.gateway_api.keys import Keys
 from services.gateway_api.limits import TOKEN_CHARACTERS_MAX, TOKEN_LEEWAY_S
+from services.gateway_api.machine_keys import find_machine, is_machine_key
 from services.gateway_api.problems import Problem
 from services.gateway_api.roles import STAFF, Role
 
+_API_KEY = re.compile(r"ApiKey +([A-Za-z0-9_-]+)", re.IGNORECASE)
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9_.-]+)", re.IGNORECASE)
 
 
@@ -29,16 +34,20 @@ _CALLER = web.RequestKey("caller", Caller)
 
 
 class Authenticator:
-    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
+    def __init__(self, keys: Keys, database: Database, *, issuer: str, audience: str) -> None:
         self._keys = keys
+        self._database = database
         self._issuer = issuer
         self._audience = audience
 
     async def identify(self, request: web.Request) -> Caller:
         """Raises Problem 401 without a good token, DependencyError when no key can be had to check it."""
+        machine = _API_KEY.fullmatch(request.headers.get(hdrs.AUTHORIZATION, ""))
+        if machine is not None:
+            return await self._identify_machine(machine[1])
         match = _BEARER.fullmatch(request.headers.get(hdrs.AUTHORIZATION, ""))
         if match is None or len(match[1]) > TOKEN_CHARACTERS_MAX:
-            raise _unauthorized("Send Authorization: Bearer with a token.")
+            raise _unauthorized("Send Authorization: Bearer with a token, or ApiKey with a key.")
         try:
             key = await self._keys.find(jwt.get_unverified_header(match[1]).get("kid"))
             if key is None:
@@ -56,6 +65,12 @@ class Authenticator:
             reason = "The token has expired." if isinstance(error, jwt.ExpiredSignatureError) else "The token is bad."
             raise _unauthorized(reason) from None
         return _caller_from(claims)
+
+    async def _identify_machine(self, key: str) -> Caller:
+        found = await find_machine(self._database, key) if is_machine_key(key) else None
+        if found is None:
+            raise _unauthorized("The key is unknown, revoked or past its end.")
+        return Caller(subject=found[0], roles=found[1])
 
 
 def remember_caller(request: web.Request, caller: Caller) -> None:
@@ -93,5 +108,5 @@ def _unauthorized(detail: str) -> Problem:
         401,
         "A valid token is needed",
         detail,
-        headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="coursepay"'},
+        headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="coursepay", ApiKey realm="coursepay"'},
     )

@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from services.gateway_api.answers import ProblemAnswer
 from services.gateway_api.endpoint import Endpoint, Parameter
 from services.gateway_api.endpoints import ENDPOINTS
+from services.gateway_api.machine_keys import MACHINE_ROLES
 from services.gateway_api.problems import CONTENT_TYPE
 
 Json = dict[str, Any]
@@ -39,7 +40,15 @@ def openapi_document() -> Json:
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "machine": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "`ApiKey cpk_...`, made with `coursepay keys create`",
+                },
+            },
         },
     }
 
@@ -88,6 +97,8 @@ def _operation(endpoint: Endpoint, refs: Mapping[type[BaseModel], Json]) -> Json
     }
     if endpoint.roles:
         operation["security"] = [{"token": []}]
+        if not MACHINE_ROLES.isdisjoint(endpoint.roles):
+            operation["security"].append({"machine": []})
         operation["x-roles"] = sorted(endpoint.roles)
     if endpoint.deprecated:
         operation["deprecated"] = True

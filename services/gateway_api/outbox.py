@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.common.database import Database
+from services.common.database import Database, Row, Transaction
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -42,6 +42,20 @@ UPDATE outbox
    SET lease_until = NULL, lease_token = NULL, attempts = attempts + 1, last_error = $3,
        due_at = clock_timestamp() + $4::interval
  WHERE id = $1 AND lease_token = $2
+"""
+_BLOCKED = """
+SELECT id, order_id, type, version, attempts, created_at, due_at, last_error,
+       (SELECT count(*) FROM outbox behind
+         WHERE behind.order_id = blocked.order_id AND behind.order_seq > blocked.order_seq
+           AND behind.published_at IS NULL) AS waiting_behind
+  FROM outbox blocked
+ WHERE published_at IS NULL AND attempts > 0 AND ($1::timestamptz IS NULL OR (created_at, id) > ($1, $2::bigint))
+ ORDER BY created_at, id LIMIT $3
+"""
+_AGAIN = """
+UPDATE outbox SET due_at = clock_timestamp(), attempts = 0
+ WHERE id = $1 AND published_at IS NULL AND attempts > 0
+RETURNING order_id, type, last_error
 """
 _REMOVE = """
 DELETE FROM outbox
@@ -89,6 +103,19 @@ async def block(database: Database, token: UUID, row_id: int, *, error: str, due
     """Kafka will not take this row as it is. Only its own order waits behind it."""
     async with database.connection() as connection:
         await connection.execute(_BLOCK, row_id, token, error, due_in)
+
+
+async def list_blocked(
+    connection: Transaction, *, after_time: datetime | None, after_id: int | None, rows_max: int
+) -> list[Row]:
+    """Rows that Kafka has refused, oldest first, with how many wait behind each."""
+    rows: list[Row] = await connection.fetch(_BLOCKED, after_time, after_id, rows_max)
+    return rows
+
+
+async def publish_again(transaction: Transaction, row_id: int) -> Row | None:
+    """Due now, as if it had never been refused; what it was refused for is told. None: no blocked row."""
+    return await transaction.fetchrow(_AGAIN, row_id)
 
 
 async def remove_published(database: Database, *, older_than: timedelta, rows_max: int) -> int:

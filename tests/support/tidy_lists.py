@@ -44,6 +44,7 @@ IMPORTS_EVERYTHING = frozenset({"operations", "sandbox", "commands", "cli"})
 TABLES: Mapping[str, frozenset[str]] = {
     "services/assignment_worker/allocations": frozenset({"adjust_allocation", "assign_trainer"}),
     "services/assignment_worker/pendings": frozenset({"pendings_to_retry"}),
+    "services/commands/keys": frozenset({"audit_log"}),
     "services/common/database": frozenset(),
     "services/common/outbox": frozenset({"outbox"}),
     "services/engine/crashes": frozenset({"worker_crashes"}),
@@ -59,6 +60,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/gateway_api/holiday_calendar": frozenset({"holidays"}),
     "services/gateway_api/idempotency": frozenset({"idempotency_keys"}),
     "services/gateway_api/idempotency_sweep": frozenset({"idempotency_keys"}),
+    "services/gateway_api/machine_keys": frozenset({"api_keys"}),
     "services/gateway_api/orders": frozenset({"course_prices", "orders", "payments"}),
     "services/gateway_api/outbox": frozenset({"outbox"}),
     "services/gateway_api/payment_answers": frozenset(

@@ -23,6 +23,7 @@ from tests.support.books import outbox_events
 from tests.support.checkout import confirm, pay
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, add_course, owner_connection, place_order, running_gateway
+from tests.support.staff import ask
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -153,7 +154,21 @@ async def test_a_row_that_kafka_refuses_blocks_its_own_order_only(connected: Gat
             await eventually(refused)
         rows = await connection.fetch("SELECT order_id, order_seq FROM outbox WHERE published_at IS NOT NULL")
         assert [tuple(row) for row in rows] == [("ord_2", 1)]
-        await connection.execute("UPDATE outbox SET type = 'PaymentAdjusted', due_at = now()")
+        status, page = await ask(connected, "GET", "/outbox")
+        assert status == 200
+        [blocked] = page["items"]
+        assert (blocked["orderId"], blocked["type"], blocked["waitingBehind"]) == ("ord_1", "Unheard", 1)
+        assert "Unheard" in blocked["lastError"]
+        # Its cause is gone; without the call it would wait for its next turn.
+        await connection.execute(
+            "UPDATE outbox SET type = 'PaymentAdjusted', due_at = now() + interval '1 h' WHERE attempts > 0"
+        )
+        again = f"/outbox/{blocked['eventNumber']}/publish"
+        assert (await ask(connected, "POST", again, {"reason": "the release is out"}))[1]["status"] == "due"
+        assert (await ask(connected, "POST", again))[0] == 404
+        assert (await ask(connected, "GET", "/outbox"))[1]["items"] == []
+        [row] = await connection.fetch("SELECT actor, action, target, reason FROM audit_log")
+        assert tuple(row) == ("staff-1", "outbox.publish", str(blocked["eventNumber"]), "the release is out")
     async with running_relays(connected):
         await eventually(lambda: _published(database_url, 3))
 
