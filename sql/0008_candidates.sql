@@ -3,8 +3,10 @@
 
 -- migrate: apply
 
--- What is looked for. `dates`: the sessions wanted and up to 20 % to spare, for leave. `relaxation`: what of the
--- student's wish was given up for it; null: nothing.
+-- What is looked for. `dates`: the sessions wanted and up to 20 % to spare, for leave and for a few conflicts.
+-- `relaxation`: what of the student's wish was given up for it; null: nothing. `may_move_minutes`: how far the student
+-- lets single sessions be moved. To look what a swap would bring: `without` is an allocation whose sessions are thought
+-- away, `barred` a trainer who is not taken; else null.
 CREATE TYPE tutoring_wish AS (
     purchase_id uuid,
     student_id text,
@@ -21,7 +23,10 @@ CREATE TYPE tutoring_wish AS (
     half_hours bit(336),
     relaxation text,
     moved_minutes integer,
-    moved_days integer
+    moved_days integer,
+    may_move_minutes integer,
+    without uuid,
+    barred text
 );
 
 -- An offer that passed the filters, with the parts of its rank: load in quarters, then cost in hundredths, then
@@ -124,7 +129,7 @@ END
 $$;
 
 -- The dates on which this trainer would teach, with `failed` null; or `failed`: slot, leave or student-clash.
--- Dates lost to leave are replaced from the spare ones.
+-- Dates lost to leave are replaced from the spare ones, and so are those lost to other sessions when they are few.
 CREATE FUNCTION bookable_dates(
     wish tutoring_wish, trainer text, OUT failed text, OUT chosen tstzrange[], OUT version integer
 )
@@ -133,41 +138,56 @@ DECLARE
     working int4multirange;
     zone text;
     wanted tstzmultirange;
+    free tstzrange[];
 BEGIN
     SELECT found.working, found.time_zone, found.version INTO working, zone, version
       FROM trainers found WHERE found.trainer_id = trainer;
-    SELECT array_agg(session ORDER BY session) INTO chosen
+    SELECT array_agg(session ORDER BY session) INTO free
       FROM unnest(wish.dates) AS session
      WHERE NOT EXISTS (SELECT FROM trainer_time_off off
                         WHERE off.trainer_id = trainer AND tstzrange(off.starts_at, off.ends_at, '[)') && session);
-    IF COALESCE(cardinality(chosen), 0) < wish.sessions THEN
+    IF COALESCE(cardinality(free), 0) < wish.sessions THEN
         failed := 'leave';
         RETURN;
     END IF;
-    chosen := chosen[:wish.sessions];
+    chosen := free[:wish.sessions];
     wanted := held_by(chosen, wish.travel_minutes);
+    IF EXISTS (SELECT FROM tutoring_sessions busy
+                WHERE hashtextextended(busy.trainer_id, 0) = hashtextextended(trainer, 0)
+                  AND busy.trainer_id = trainer AND busy.status IN ('scheduled', 'completed')
+                  AND busy.held && wanted AND busy.allocation_id IS DISTINCT FROM wish.without) THEN
+        chosen := dates_past_conflicts(wish, trainer, working, zone, free);
+    END IF;
     failed := CASE
-        WHEN EXISTS (SELECT FROM unnest(chosen) AS session,
-                            LATERAL (SELECT local_minute(lower(session), zone)) AS local_time (starts)
-                      WHERE NOT working @> int4range(starts, starts
-                                + (extract(epoch FROM upper(session) - lower(session)) / 60)::integer)) THEN 'slot'
-        WHEN EXISTS (SELECT FROM tutoring_sessions busy
-                      WHERE busy.trainer_id = trainer AND busy.status IN ('scheduled', 'completed')
-                        AND busy.held && wanted) THEN 'slot'
+        WHEN chosen IS NULL OR NOT works_at(working, zone, chosen) THEN 'slot'
         -- The first dates are asked about once for all candidates.
-        WHEN chosen <> wish.dates[:wish.sessions] AND student_is_busy(wish.student_id, chosen) THEN 'student-clash'
+        WHEN chosen <> wish.dates[:wish.sessions] AND student_is_busy(wish.student_id, chosen, wish.without)
+            THEN 'student-clash'
     END;
 END
 $$;
 
-CREATE FUNCTION student_is_busy(student text, dates tstzrange[]) RETURNS boolean
+CREATE FUNCTION works_at(working int4multirange, zone text, dates tstzrange[]) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN NOT EXISTS (SELECT FROM unnest(dates) AS session,
+                              LATERAL (SELECT local_minute(lower(session), zone)) AS local_time (starts)
+                        WHERE NOT working @> int4range(starts, starts
+                                  + (extract(epoch FROM upper(session) - lower(session)) / 60)::integer));
+END
+$$;
+
+-- The sessions of the allocation `without` are thought away.
+CREATE FUNCTION student_is_busy(student text, dates tstzrange[], without uuid DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     wanted tstzmultirange := held_by(dates, 0);
 BEGIN
     RETURN EXISTS (SELECT FROM tutoring_sessions busy
-                    WHERE busy.student_id = student AND busy.status IN ('scheduled', 'completed')
-                      AND tstzrange(busy.starts_at, busy.ends_at, '[)') && wanted);
+                    WHERE hashtextextended(busy.student_id, 0) = hashtextextended(student, 0)
+                      AND busy.student_id = student AND busy.status IN ('scheduled', 'completed')
+                      AND tstzrange(busy.starts_at, busy.ends_at, '[)') && wanted
+                      AND busy.allocation_id IS DISTINCT FROM student_is_busy.without);
 END
 $$;
 
@@ -181,7 +201,9 @@ LANGUAGE sql STABLE AS $$
            (schedule #>> '{location,longitude}')::double precision,
            CASE WHEN relaxation = 'radius' THEN 1.5 ELSE 1 END, slot.duration_minutes * cardinality(slot.weekdays),
            wanted, CASE WHEN online THEN 0 ELSE 15 END, dates, touched_half_hours(dates), relaxation,
-           moved.minutes, moved.days
+           moved.minutes, moved.days,
+           CASE WHEN schedule -> 'flexibility' ? 'time_60' THEN 60
+                WHEN schedule -> 'flexibility' ? 'time_30' THEN 30 ELSE 0 END, NULL::uuid, NULL::text
       FROM (SELECT COALESCE(bought.metadata -> 'schedule', '{}')) AS wished (schedule),
            weekly_slot_of(bought) AS slot,
            LATERAL (SELECT relaxation IS NOT DISTINCT FROM 'online'

@@ -55,10 +55,13 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION choice(wish tutoring_wish, candidate ranked_offer) RETURNS jsonb
+-- `moved`: how many sessions are not on the first dates of the pattern, for leave or for other sessions.
+CREATE FUNCTION choice(wish tutoring_wish, candidate ranked_offer, chosen tstzrange[]) RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object('chosen', to_jsonb(candidate),
-                              'movedMinutes', (wish).moved_minutes, 'movedDays', (wish).moved_days)
+                              'movedMinutes', (wish).moved_minutes, 'movedDays', (wish).moved_days,
+                              'movedSessions', (SELECT count(*) FROM unnest(chosen) AS session
+                                                 WHERE session <> ALL ((wish).dates[:(wish).sessions])))
 $$;
 
 -- Null: booked. Else why not: somebody else was faster, or the trainer was replaced meanwhile.
@@ -100,8 +103,8 @@ END
 $$;
 
 -- Looks for a trainer, page by page, and books the first who can; without an `allocation` nothing is booked.
--- Four small pages answer nearly every search. Who is not on them is looked for among all the rest: a rare slot of a
--- popular course must not be called impossible.
+-- A small page answers nearly every search, four nearly all. Who is not on them is looked for among all the rest: a
+-- rare slot of a popular course must not be called impossible.
 CREATE FUNCTION seek_trainer(wish tutoring_wish, only_trainer text, allocation uuid, decider text)
 RETURNS trainer_search
 LANGUAGE plpgsql AS $$
@@ -112,7 +115,7 @@ DECLARE
     dates record;
     furthest text;
     by_place boolean := only_trainer IS NULL AND NOT wish.online AND wish.latitude IS NOT NULL;
-    rows_max bigint := 256;
+    rows_max bigint := 64;
     pages integer := 0;
 BEGIN
     found.relaxation := wish.relaxation;
@@ -121,7 +124,7 @@ BEGIN
     IF cardinality(wish.dates) < wish.sessions THEN
         found.failed := 'expiry';
         RETURN found;
-    ELSIF student_is_busy(wish.student_id, found.dates) THEN
+    ELSIF student_is_busy(wish.student_id, found.dates, wish.without) THEN
         found.failed := 'student-clash';
         RETURN found;
     END IF;
@@ -133,6 +136,7 @@ BEGIN
                                     FROM unnest(found.left_after, page.left_after) AS counts (before, added));
         found.top := COALESCE(NULLIF(found.top, '{}'), page.ranked[:5]);
         FOREACH candidate IN ARRAY page.ranked LOOP
+            CONTINUE WHEN candidate.trainer_id = wish.barred;
             dates := bookable_dates(wish, candidate.trainer_id);
             found.left_after[6] := found.left_after[6] + (dates.failed IS DISTINCT FROM 'leave')::integer;
             IF dates.failed IS NULL THEN
@@ -140,7 +144,7 @@ BEGIN
                 IF allocation IS NOT NULL THEN
                     dates.failed := book_trainer(wish, candidate.trainer_id, dates.version, dates.chosen, allocation,
                                                  decider, explanation(found, wish.relaxation)
-                                                          || choice(wish, candidate));
+                                                          || choice(wish, candidate, dates.chosen));
                 END IF;
             END IF;
             IF dates.failed IS NULL THEN

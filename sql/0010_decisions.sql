@@ -8,12 +8,14 @@ CREATE FUNCTION decision_about(
     result text, bought student_course_purchases, live trainer_allocations, refusal text DEFAULT NULL,
     conflicts jsonb DEFAULT NULL
 ) RETURNS assignment_decision
-LANGUAGE sql STABLE AS $$
-    SELECT result, (live).id, (bought).id, (bought).order_id, (bought).student_id, (bought).course_id, (live).status,
-           (live).trainer_id, (live).reason, COALESCE(refusal, (live).reason ->> 'filter'), (live).session_count,
-           -- An allocation from before coursepay may not know it.
-           COALESCE((live).first_session_at, (live).decided_at), (live).revision, (live).decided_by,
-           COALESCE(conflicts, '[]')
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    -- An allocation from before coursepay may not know its first session.
+    RETURN (result, live.id, bought.id, bought.order_id, bought.student_id, bought.course_id, live.status,
+            live.trainer_id, live.reason, COALESCE(refusal, live.reason ->> 'filter'), live.session_count,
+            COALESCE(live.first_session_at, live.decided_at), live.revision, live.decided_by,
+            COALESCE(conflicts, '[]'))::assignment_decision;
+END
 $$;
 
 -- The allocation of a purchase that is not cancelled; all null: there is none.
@@ -45,10 +47,12 @@ LANGUAGE sql STABLE AS $$
                                                  'startsAt', starts_at, 'endsAt', ends_at)
                               ORDER BY starts_at, id), '[]')
       FROM (SELECT * FROM tutoring_sessions
-             WHERE trainer_id = trainer AND status IN ('scheduled', 'completed') AND held && held_by(dates, 0)
+             WHERE hashtextextended(trainer_id, 0) = hashtextextended(trainer, 0) AND trainer_id = trainer
+               AND status IN ('scheduled', 'completed') AND held && held_by(dates, 0)
             UNION
             SELECT * FROM tutoring_sessions
-             WHERE student_id = student AND status IN ('scheduled', 'completed')
+             WHERE hashtextextended(student_id, 0) = hashtextextended(student, 0) AND student_id = student
+               AND status IN ('scheduled', 'completed')
                AND tstzrange(starts_at, ends_at, '[)') && held_by(dates, 0)) AS busy
 $$;
 
@@ -77,7 +81,7 @@ BEGIN
         RETURN decision_about(CASE conflicts WHEN '[]' THEN 'refused' ELSE 'conflict' END, bought, live, found.failed,
                               conflicts);
     END IF;
-    why := explanation(found, smallest_relaxation(bought, wanted, found));
+    why := explanation(found, smallest_relaxation(bought, wanted, found)) || what_would_help(bought, wanted);
     IF live.reason ->> 'filter' = found.failed THEN
         UPDATE trainer_allocations SET reason = why, tried_at = clock_timestamp() WHERE id = allocation;
         RETURN decision_about('duplicate', bought, live_allocation(bought.id));
