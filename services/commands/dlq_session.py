@@ -17,7 +17,8 @@ from services.common.database import open_database
 from services.common.errors import CoursepayError, RecordError
 from services.common.registry import open_codec
 from services.common.runtime import EXIT_FAILED, EXIT_USAGE
-from services.common.settings import Settings
+from services.common.settings import Settings, has_otlp_endpoint
+from services.common.telemetry import configure_tracing
 from services.engine.producer import open_producer
 from services.operations.replay.execution import Tools
 from services.operations.replay.refusals import EXIT_PARTIAL, EXIT_REFUSED, BadFilterError, RefusedError, RunCutOffError
@@ -37,6 +38,8 @@ def run_verb(verb: Verb) -> NoReturn:
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    # A replay begins a trace; without a place for spans it keeps the first one's.
+    provider = configure_tracing("dlq") if has_otlp_endpoint() else None
     try:
         code = asyncio.run(_run(settings, verb))
     except BadFilterError as error:
@@ -47,6 +50,9 @@ def run_verb(verb: Verb) -> NoReturn:
         code = _say(error, EXIT_PARTIAL)
     except RecordError as error:
         code = _say(error, EXIT_FAILED)
+    finally:
+        if provider is not None:
+            provider.shutdown()
     raise typer.Exit(code)
 
 

@@ -16,10 +16,11 @@ from typing import Any
 import orjson
 import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import Link, Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.common.settings import Settings, has_otlp_endpoint
@@ -77,6 +78,8 @@ def configure_logging(settings: Settings, service: str) -> None:
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
+    # What libraries say would otherwise be plain text between the lines.
+    logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
 
 
 def configure_tracing(service: str) -> TracerProvider:
@@ -104,12 +107,36 @@ def span(
         yield started
 
 
+def begin_trace(name: str, *, points_to: str | None, **attributes: str | int) -> str | None:
+    """The traceparent of a new trace, whose first span only links to `points_to`: for what happens much later, like a
+    replay. None where nothing is traced.
+    """
+    earlier = trace.get_current_span(_PROPAGATOR.extract({"traceparent": points_to or ""})).get_span_context()
+    begun = trace.get_tracer("coursepay").start_span(
+        name,
+        context=Context(),
+        kind=SpanKind.PRODUCER,
+        links=[Link(earlier)] if earlier.is_valid else [],
+        attributes=attributes,
+    )
+    begun.end()
+    with trace.use_span(begun):
+        return current_traceparent()
+
+
 def current_traceparent() -> str | None:
     """W3C traceparent of the current span, or None outside any span."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     value = carrier.get("traceparent")
     return value if value is not None and len(value) <= _TRACEPARENT_CHARACTERS else None
+
+
+class _FromLibraries(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(
+            record.levelno, "library_message", reason=record.name, error=record.getMessage(), exc_info=record.exc_info
+        )
 
 
 def _can_show_emoji() -> bool:

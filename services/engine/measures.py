@@ -27,7 +27,8 @@ from services.engine.records import Delivery
 from services.engine.retries import Ladder
 
 _ROUTINE_LINES_PER_S = 100
-_SAMPLED = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-01\Z")
+# The lowest bit of the flags; others may be set too, as by SDKs that mark a random trace id.
+_SAMPLED = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf]\Z")
 _PROPAGATOR = TraceContextTextMapPropagator()
 log = structlog.get_logger()
 

@@ -9,6 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.common.errors import PermanentError
+from services.common.telemetry import begin_trace
 from services.common.topics import EVENT_TOPICS, Topics
 from services.engine.records import Header, OutgoingRecord, Record
 
@@ -40,10 +41,14 @@ def replayed(record: Record, topics: Topics, worker: str, target: Target, run_id
 
 
 def replayed_headers(record: Record, run_id: UUID) -> tuple[Header, ...]:
-    """It starts anew: no word of attempts or errors; where it came from, the first trace and foreign headers stay."""
+    """It starts anew: no word of attempts or errors; where it came from and foreign headers stay. Hours lie between, so
+    where replays are traced the trace is a new one too, which links to the first.
+    """
     count = (record.number("replay-count") or 0) + 1
     kept = ((name, value) for name, value in record.headers if name not in _OF_ATTEMPTS)
-    return _with(kept, {"replay-id": str(run_id), "replay-count": str(count)})
+    ours = {"replay-id": str(run_id), "replay-count": str(count)}
+    begun = begin_trace("replay", points_to=record.header("traceparent"), **{"coursepay.replay.id": str(run_id)})
+    return _with(kept, ours if begun is None else {"traceparent": begun, **ours})
 
 
 def parked_headers(record: Record, run_id: UUID) -> tuple[Header, ...]:
