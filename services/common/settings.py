@@ -116,6 +116,8 @@ class Settings(BaseSettings):
     stripe_base_url: Url = "https://api.stripe.com"
     reconcile_delays: Durations = "2m,5m,15m,1h,6h,24h,72h"
     verify_delay: Duration = "30s"
+    sweep_interval: Duration = Field("24h", description="between two comparisons with all that a provider knows")
+    sweep_window: Duration = Field("7d", description="how far back a comparison looks")
     expiry_days: Annotated[str, AfterValidator(_expiry)] = Field("10:180,20:270,30:365", description="by tier")
 
     course_service_url: Url | None = None
@@ -164,6 +166,14 @@ class Settings(BaseSettings):
     @property
     def verify_delay_s(self) -> float:
         return parse_duration_s(self.verify_delay)
+
+    @property
+    def sweep_interval_s(self) -> float:
+        return parse_duration_s(self.sweep_interval)
+
+    @property
+    def sweep_window_s(self) -> float:
+        return parse_duration_s(self.sweep_window)
 
     def required_database_url(self) -> str:
         """Raises ConfigurationError when there is none."""

@@ -24,6 +24,7 @@ from services.gateway_api.limits import DATABASE_DEADLINE, REGISTRY_AGAIN_S
 from services.gateway_api.listener import listen
 from services.gateway_api.providers import load_providers
 from services.gateway_api.relay import run_relay
+from services.gateway_api.sweeps import run_sweeps
 from services.gateway_api.tasks import run_payment_tasks
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, on_listening: Callab
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_relay(dependencies, producer, drained), name="relay")
             tasks.create_task(run_payment_tasks(dependencies, drained), name="payment tasks")
+            tasks.create_task(run_sweeps(dependencies, drained), name="provider sweeps")
             tasks.create_task(run_key_sweep(database, drained), name="key sweep")
             tasks.create_task(_serve_http(dependencies, stop, drained, on_listening), name="http")
 

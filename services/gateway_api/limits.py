@@ -76,3 +76,8 @@ TASK_AGAIN_MAX_S = 3600.0
 TASK_ATTEMPTS_MAX = 48
 # Shorter than any provider remembers an idempotency key.
 REFUND_KEY_S = 20 * 3600.0
+
+SWEEPS_POLL_S = 30.0
+SWEEP_LEASE_S = 300.0
+# Compared and recorded at once; far below what may wait, so that confirmations are not refused for a sweep.
+SWEEP_FACTS = 64

@@ -27,10 +27,14 @@ class CallFailures(_Options):
 
 
 class WebhookFailures(_Options):
-    """Of the webhooks: the share sent twice, and the share never sent."""
+    """Of the webhooks: the share sent twice, the share never sent, and the share that waits up to `late_s` seconds, so
+    that later ones overtake it.
+    """
 
     twice_rate: Rate = 0
     lost_rate: Rate = 0
+    late_rate: Rate = 0
+    late_s: Annotated[float, Field(ge=0, le=3600)] = 5
 
 
 class Failures(_Options):
@@ -50,6 +54,11 @@ class FailureInjector:
 
     def happens(self, rate: float) -> bool:
         return rate > 0 and self._random.random() < rate
+
+    def delay_s(self) -> float:
+        """Of one webhook."""
+        options = self.options.webhook
+        return self._random.uniform(0, options.late_s) if self.happens(options.late_rate) else 0.0
 
     def wrap(self, target: Target, handler: Handler) -> Handler:
         """`handler` with the failures of `target`.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 import structlog
@@ -59,7 +59,8 @@ class WebhookSender:
             if len(self._tasks) >= WEBHOOKS_WAITING_MAX:
                 self.dropped += 1
                 continue
-            task = asyncio.create_task(self._deliver(webhook))
+            late = replace(webhook, delay_s=webhook.delay_s + self._failures.delay_s())
+            task = asyncio.create_task(self._deliver(late))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

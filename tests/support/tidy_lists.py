@@ -48,13 +48,14 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/common/database": frozenset(),
     "services/common/outbox": frozenset({"outbox"}),
     "services/engine/crashes": frozenset({"worker_crashes"}),
-    "services/gateway_api/admin_allocations": frozenset({"student_course_purchases", "trainer_allocations"}),
+    "services/gateway_api/admin_pendings": frozenset({"student_course_purchases", "trainer_allocations"}),
     "services/gateway_api/admin_payments": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/admin_prices": frozenset({"course_prices", "courses"}),
     "services/gateway_api/admin_sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
     "services/gateway_api/admin_trainers": frozenset({"trainers", "upsert_trainer"}),
     "services/gateway_api/assignments": frozenset(
-        {"allocate_trainer", "approve_allocation", "assign_trainer", "student_course_purchases", "trainer_allocations"}
+        {"allocate_trainer", "approve_allocation", "assign_trainer", "move_allocation", "student_course_purchases"}
+        | {"trainer_allocations"}
     ),
     "services/gateway_api/audit": frozenset({"audit_log"}),
     "services/gateway_api/holiday_calendar": frozenset({"holidays"}),
@@ -72,13 +73,18 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/gateway_api/students": frozenset(
         {"orders", "payments", "student_course_progress", "student_course_purchases", "tutoring_sessions"}
     ),
+    "services/gateway_api/sweeps": frozenset({"payment_facts", "provider_sweeps"}),
     "services/gateway_api/tasks": frozenset({"payment_facts", "payments"}),
     "services/notifier/notifications": frozenset({"notifications"}),
     "services/operations/database_roles": frozenset(),
     "services/operations/dead_letters": frozenset(
         {"dead_letters", "notifications", "student_course_purchases", "trainer_allocations"}
     ),
+    "services/operations/decision_story": frozenset(
+        {"student_course_purchases", "trainer_allocations", "tutoring_sessions"}
+    ),
     "services/operations/migrations": frozenset({"courses"}),
+    "services/operations/purchase_import": frozenset({"courses", "student_course_purchases"}),
     "services/operations/recount": frozenset({"progress_drift", "student_course_purchases", "trainer_allocations"}),
     "services/operations/releases": frozenset({"sweep_allocations"}),
     "services/operations/replay/counting": frozenset({"replay_items", "replay_runs"}),

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.sandbox.accounts import RazorpayAccount
 from services.sandbox.failures import FailureInjector, Handler
-from services.sandbox.razorpay.books import Books, Refused
-from services.sandbox.razorpay.entities import Json, Payment, collection_json
+from services.sandbox.razorpay.books import Books, Listed, Refused
+from services.sandbox.razorpay.entities import Json, collection_json
 from services.sandbox.razorpay.events import RazorpayEvents
 
 _PAGE_MAX = 100
@@ -54,9 +54,6 @@ def routes(
     async def get_payment(request: web.Request) -> Json:
         return books.payments[request.match_info["id"]].to_json()
 
-    async def get_payments(request: web.Request) -> Json:
-        return collection_json([payment.to_json() for payment in _page(books, request)])
-
     async def post_refund(request: web.Request) -> Json:
         payment = books.payments[request.match_info["id"]]
         body = RefundBody.model_validate_json(await request.read() or b"{}")
@@ -76,11 +73,20 @@ def routes(
         web.post("/v1/orders", guarded(post_order)),
         web.get("/v1/orders/{id}", guarded(get_order)),
         web.get("/v1/orders/{id}/payments", guarded(get_order_payments)),
-        web.get("/v1/payments", guarded(get_payments)),
+        web.get("/v1/payments", guarded(_listing(books, "payments"))),
         web.get("/v1/payments/{id}", guarded(get_payment)),
         web.post("/v1/payments/{id}/refund", guarded(post_refund)),
         web.get("/v1/payments/{id}/refunds", guarded(get_refunds)),
+        web.get("/v1/refunds", guarded(_listing(books, "refunds"))),
+        web.get("/v1/disputes", guarded(_listing(books, "disputes"))),
     ]
+
+
+def _listing(books: Books, kind: Listed) -> Answer:
+    async def get_list(request: web.Request) -> Json:
+        return collection_json(_page(books.listed(kind), request))
+
+    return get_list
 
 
 def _guarded(account: RazorpayAccount, answer: Answer) -> Handler:
@@ -108,11 +114,11 @@ def _authenticated(account: RazorpayAccount, request: web.Request) -> bool:
     return right_id and hmac.compare_digest(given.password.encode(), account.key_secret)
 
 
-def _page(books: Books, request: web.Request) -> list[Payment]:
+def _page(items: list[Json], request: web.Request) -> list[Json]:
     """`from` and `to` in Unix seconds, newest first; at most 100 a page. Raises ValueError for no number."""
     after, before = int(request.query.get("from", 0)), int(request.query.get("to", 2**40))
     count, skip = min(int(request.query.get("count", 10)), _PAGE_MAX), int(request.query.get("skip", 0))
-    found = [payment for payment in reversed(books.payments.values()) if after <= payment.created_at <= before]
+    found = [item for item in reversed(items) if after <= item["created_at"] <= before]
     return found[skip : skip + count]
 
 

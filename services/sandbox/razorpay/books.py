@@ -2,9 +2,12 @@
 
 import time
 from collections import OrderedDict
+from typing import Literal
 
 from services.sandbox.limits import ORDERS_MAX
-from services.sandbox.razorpay.entities import Order, Payment, PaymentStatus, Refund, new_id
+from services.sandbox.razorpay.entities import Json, Order, Payment, PaymentStatus, Refund, new_id
+
+Listed = Literal["payments", "refunds", "disputes"]
 
 
 class Refused(Exception):  # noqa: N818 - the provider's answer, not a fault of ours
@@ -17,6 +20,7 @@ class Books:
     def __init__(self) -> None:
         self.orders: OrderedDict[str, Order] = OrderedDict()
         self.payments: dict[str, Payment] = {}
+        self.disputes: dict[str, Json] = {}
         self._payments_of: dict[str, list[Payment]] = {}
         self._by_receipt: dict[str, Order] = {}
         self._refund_keys: dict[str, Refund] = {}
@@ -41,6 +45,16 @@ class Books:
             self._by_receipt[receipt] = order
         self._forget_oldest()
         return order
+
+    def listed(self, kind: Listed) -> list[Json]:
+        """Of all orders, oldest first."""
+        match kind:
+            case "payments":
+                return [payment.to_json() for payment in self.payments.values()]
+            case "refunds":
+                return [refund.to_json() for payment in self.payments.values() for refund in payment.refunds]
+            case "disputes":
+                return list(self.disputes.values())
 
     def payments_of(self, order_id: str) -> list[Payment]:
         return self._payments_of[order_id]

@@ -16,14 +16,14 @@ def routes(books: Books, events: RazorpayEvents) -> list[web.RouteDef]:
     """POST /control/payments/{paymentId}/dispute/{created|under_review|won|lost|closed};
     POST /control/payments/{paymentId}/capture: a failed or authorised payment succeeds after all.
     """
-    disputes: dict[str, str] = {}
 
     async def dispute(request: web.Request) -> web.Response:
         payment, change = books.payments.get(request.match_info["id"]), request.match_info["change"]
         if payment is None or change not in _DISPUTE_STATUS:
             return refusal("The id provided does not exist")
-        dispute_id = disputes.setdefault(payment.id, new_id("disp_"))
-        entity = _dispute_json(dispute_id, payment, change)
+        known = books.disputes.get(payment.id)
+        entity = _dispute_json(known["id"] if known else new_id("disp_"), payment, change)
+        books.disputes[payment.id] = entity
         events.dispute_changed(entity, payment, change)
         return web.json_response(entity)
 

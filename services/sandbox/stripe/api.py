@@ -1,6 +1,8 @@
 """The REST API under /v1: form-encoded bodies, bearer or basic auth with the secret key, idempotency keys on POST."""
 
 import hmac
+import time
+from collections.abc import Callable
 
 from aiohttp import BasicAuth, web
 from pydantic import BaseModel, Field
@@ -9,7 +11,9 @@ from services.sandbox.accounts import StripeAccount
 from services.sandbox.failures import FailureInjector, Handler
 from services.sandbox.stripe.events import StripeEvents
 from services.sandbox.stripe.idempotency import Answer, Answered, Form, error_json
-from services.sandbox.stripe.intents import Intent, Intents, new_id
+from services.sandbox.stripe.intents import Intent, Intents, Json, new_id
+
+_PAGE_MAX = 100
 
 
 class IntentBody(BaseModel):
@@ -48,10 +52,24 @@ def routes(
             return 400, error_json("charge_already_refunded", "The refund is greater than the unrefunded amount")
         intent.amount_refunded += amount
         events.send("charge.refunded", intent.charge_json())
-        about = {"amount": amount, "currency": intent.currency, "charge": intent.charge_id}
-        return 200, {
-            "id": new_id("re_"), "object": "refund", "payment_intent": intent.id, "status": "succeeded", **about
-        }  # fmt: skip
+        refund = {
+            "id": new_id("re_"),
+            "object": "refund",
+            "payment_intent": intent.id,
+            "charge": intent.charge_id,
+            "amount": amount,
+            "currency": intent.currency,
+            "status": "succeeded",
+            "created": int(time.time()),
+        }
+        intents.refunds.append(refund)
+        return 200, refund
+
+    def listing(items: Callable[[], list[Json]]) -> Handler:
+        async def get_list(request: web.Request) -> web.Response:
+            return web.json_response(_page(items(), request))
+
+        return guarded(get_list)
 
     def guarded(handler: Handler) -> Handler:
         return failures.wrap("provider", _authenticated(account, handler))
@@ -60,6 +78,9 @@ def routes(
         web.post("/v1/payment_intents", guarded(answered.once(create_intent))),
         web.get("/v1/payment_intents/{id}", guarded(get_intent)),
         web.post("/v1/refunds", guarded(answered.once(create_refund))),
+        web.get("/v1/payment_intents", listing(lambda: [intent.to_json() for intent in intents.by_id.values()])),
+        web.get("/v1/refunds", listing(lambda: intents.refunds)),
+        web.get("/v1/disputes", listing(lambda: list(intents.disputes.values()))),
     ]
 
 
@@ -75,6 +96,17 @@ def _authenticated(account: StripeAccount, handler: Handler) -> Handler:
         return await handler(request)
 
     return handle
+
+
+def _page(items: list[Json], request: web.Request) -> Json:
+    """Newest first, those after `starting_after`, of the time between `created[gte]` and `created[lte]`."""
+    query = request.query
+    after, before = int(query.get("created[gte]", 0)), int(query.get("created[lte]", 2**40))
+    found = [item for item in reversed(items) if after <= item["created"] <= before]
+    ids = [item["id"] for item in found]
+    start = ids.index(query["starting_after"]) + 1 if "starting_after" in query else 0
+    end = start + min(int(query.get("limit", 10)), _PAGE_MAX)
+    return {"object": "list", "url": request.path, "has_more": end < len(found), "data": found[start:end]}
 
 
 def _metadata(form: Form) -> dict[str, str]:

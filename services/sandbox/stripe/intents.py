@@ -69,6 +69,8 @@ class Intents:
     """Of one account; the oldest are forgotten above a limit."""
 
     by_id: OrderedDict[str, Intent] = field(default_factory=OrderedDict)
+    refunds: list[Json] = field(default_factory=list)
+    disputes: dict[str, Json] = field(default_factory=dict)
 
     def add(self, intent: Intent) -> None:
         self.by_id[intent.id] = intent
