@@ -11,6 +11,20 @@ from services.common.settings import PREFIX, Settings
 from services.common.topics import WORKERS, Topics
 from services.gateway_api.problem_types import PROBLEM_TYPES
 
+OPENTELEMETRY = (
+    ("metric `messaging.process.duration`", "`coursepay_stage_duration_seconds`"),
+    ("metric `messaging.client.consumed.messages`", "`coursepay_stage_results_total`"),
+    ("metric `messaging.client.sent.messages`", "`coursepay_outbox_published_total`, for what the gateway sends"),
+    (
+        "metric `http.server.request.duration`",
+        "`coursepay_confirmation_duration_seconds`, for the one that is promised",
+    ),
+    ("span `process {destination}`", "one for each attempt, with `coursepay.outcome` and `coursepay.attempt`"),
+    ("`messaging.destination.name`", "label `topic` of `coursepay_consumer_lag_messages`"),
+    ("`messaging.consumer.group.name`", "labels `group` and `worker`"),
+    ("`messaging.destination.partition.id`, `messaging.kafka.offset`", "log fields `partition`, `offset`"),
+    ("span `replay`, a producer's, with a link", "begins the trace of a replayed record; `coursepay.replay.id`"),
+)
 _NOTE = "This page is made from the code by `make pages`."
 
 
@@ -27,6 +41,13 @@ Every service exposes every name; one that only some services measure has no sam
 Known label values are exported as 0 from the start.
 
 {table}
+
+## OpenTelemetry's names
+
+Metrics have names of our own, because an objective of 2 s needs a bucket at 2 s and a stage means more to a reader than
+an operation. Spans have the names of OpenTelemetry's messaging conventions. What corresponds to what:
+
+{_table(("OpenTelemetry", "here"), OPENTELEMETRY)}
 """
 
 
