@@ -1,8 +1,17 @@
 """When everything would become a dead letter, the worker holds still and says so."""
 
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from services.common.database import Transaction
 from services.common.errors import PermanentError
+from services.common.events import PaymentSucceeded
 from services.common.limits import FLOOD_RUN_RECORDS
 from services.common.settings import Settings
+from services.engine import guard, worker
+from services.engine.outcomes import Batched, Outcome
 from tests.support.engine import (
     Notebook,
     dead_letters,
@@ -33,6 +42,39 @@ async def test_the_dead_letters_stop_growing_and_a_cure_handles_the_rest(ladder:
         await eventually(lambda: is_idle(own), every_s=0.5)
     assert len(await handled(own.required_database_url())) == len(ORDERS) - FLOOD_RUN_RECORDS
     assert len(await dead_letters(own)) == FLOOD_RUN_RECORDS
+
+
+async def test_after_the_pause_one_record_a_second_is_tried_until_one_succeeds(
+    ladder: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (guard, worker):
+        monkeypatch.setattr(module, "FLOOD_PAUSE_S", 3.0)
+    own = ladder.model_copy(update={"metrics_port": free_port()})
+    notebook = Notebook(failing={order: PermanentError("a deploy broke it") for order in ORDERS})
+    alone_at: list[float] = []
+
+    async def handle(events: Sequence[PaymentSucceeded], transaction: Transaction) -> Sequence[Outcome]:
+        if len(events) == 1:
+            alone_at.append(time.monotonic())
+        return await notebook.handle(events, transaction)
+
+    await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
+    async with running_worker(own, Batched({PaymentSucceeded: handle})):
+        await eventually(lambda: _is_flooded(own))
+
+        async def three_more_left() -> bool:
+            return len(await dead_letters(own)) >= FLOOD_RUN_RECORDS + 3
+
+        await eventually(three_more_left)
+        first, second, third = alone_at[-3:]
+        assert second - first >= 0.9
+        assert third - second >= 0.9
+        notebook.failing.clear()
+        await eventually(lambda: is_idle(own), every_s=0.3)
+        assert await sample_of(own, "coursepay_worker_paused", reason="flood") == 0
+    letters = len(await dead_letters(own))
+    assert FLOOD_RUN_RECORDS + 3 <= letters < len(ORDERS)
+    assert len(await handled(own.required_database_url())) == len(ORDERS) - letters
 
 
 async def _is_flooded(settings: Settings) -> bool:
