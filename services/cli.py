@@ -4,7 +4,23 @@ import sys
 
 import typer
 
-from services.commands import demo, dlq, keys, migrate, run, sandbox, schemas, seed, settings, stack, token, topics, up
+from services.commands import (
+    assignments,
+    demo,
+    dlq,
+    import_data,
+    keys,
+    migrate,
+    run,
+    sandbox,
+    schemas,
+    seed,
+    settings,
+    stack,
+    token,
+    topics,
+    up,
+)
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_USAGE
 
@@ -25,6 +41,8 @@ app.command()(migrate.migrate)
 app.command()(seed.seed)
 app.command()(token.token)
 app.add_typer(keys.app, name="keys")
+app.add_typer(assignments.app, name="assignments")
+app.add_typer(import_data.app, name="import")
 app.command()(run.run)
 app.command()(settings.settings)
 app.add_typer(topics.app, name="topics")

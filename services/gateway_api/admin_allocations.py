@@ -1,7 +1,7 @@
-"""The staff's routes about allocations: what waits and why, try again, approve, allocate.
+"""What staff decide about allocations: try again, approve, allocate, move to another trainer.
 
 Each decision is one transaction: the server-side function, the audit row, the event in the outbox.
-Tables: trainer_allocations, student_course_purchases (read).
+Tables: none by itself; assignments.py calls the functions.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,27 +14,15 @@ from services.common.database import Transaction
 from services.common.outbox import add_event
 from services.common.telemetry import current_traceparent
 from services.gateway_api import assignments, audit
-from services.gateway_api.admin_bodies import AllocateBody, ApproveBody, RetryBody
-from services.gateway_api.allocation_items import ALLOCATION_COLUMNS, allocation_item_from
-from services.gateway_api.answers import AllocationAnswer, AllocationPage
+from services.gateway_api.admin_bodies import AllocateBody, ApproveBody, ReassignBody, RetryBody
+from services.gateway_api.answers import AllocationAnswer
 from services.gateway_api.assignments import Decision
 from services.gateway_api.auth import caller_of, not_found
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.idempotency import once
-from services.gateway_api.json_answers import answer
-from services.gateway_api.pages import cut, wanted_page
 from services.gateway_api.problems import Problem
-from services.gateway_api.reading import invalid, parse, read_json, read_optional_json, uuid_from
+from services.gateway_api.reading import parse, read_json, read_optional_json, uuid_from
 from services.gateway_api.request_log import note
-
-_PENDING = f"""
-SELECT {ALLOCATION_COLUMNS}
-  FROM trainer_allocations allocation JOIN student_course_purchases bought ON bought.id = allocation.purchase_id
- WHERE allocation.status = 'pending'
-   AND ($1::timestamptz IS NULL OR (allocation.created_at, allocation.id::text) > ($1, $2))
- ORDER BY allocation.created_at, allocation.id::text
- LIMIT $3
-"""  # noqa: S608 - our own column list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +36,6 @@ class _Command:
 
 
 def routes(dependencies: Dependencies) -> list[web.RouteDef]:
-    database = dependencies.database
-
-    async def list_pending(request: web.Request) -> web.Response:
-        if request.query.get("status") != "pending":
-            raise invalid(("status", "pending is the only list"))
-        wanted = wanted_page(request)
-        async with database.connection() as connection:
-            rows = await connection.fetch(_PENDING, wanted.after_time, wanted.after_id, wanted.limit + 1)
-        items, cursor = cut(
-            rows, wanted, key=lambda row: (row["created_at"], str(row["id"])), item=allocation_item_from
-        )
-        return answer(AllocationPage(items=items, next_cursor=cursor))
-
     async def retry(request: web.Request) -> web.Response:
         payload = await read_json(request)
         body = parse(RetryBody, payload)
@@ -103,11 +78,23 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
         command = _Command(action="allocation.allocate", reason=body.reason, status=201, decide=decide)
         return await _run(dependencies, request, payload, command)
 
+    async def reassign(request: web.Request) -> web.Response:
+        allocation_id = uuid_from(request.match_info["allocationId"])
+        payload = await read_json(request)
+        body = parse(ReassignBody, payload)
+
+        async def decide(transaction: Transaction) -> Decision:
+            decided_by = caller_of(request).subject
+            return await assignments.move(transaction, allocation_id, trainer_id=body.trainer_id, decided_by=decided_by)
+
+        command = _Command(action="allocation.reassign", reason=body.reason, status=200, decide=decide)
+        return await _run(dependencies, request, payload, command)
+
     return [
-        web.get("/api/v1/admin/allocations", list_pending),
         web.post("/api/v1/admin/allocations/retry-auto-assign", retry),
         web.post("/api/v1/admin/allocations/{allocationId}/approve", approve),
         web.post("/api/v1/admin/allocations/allocate", allocate),
+        web.post("/api/v1/admin/allocations/{allocationId}/reassign", reassign),
     ]
 
 

@@ -53,6 +53,10 @@ class ApproveBody(ReasonBody):
     trainer_id: Id | None = Field(None, description="another trainer than the one proposed")
 
 
+class ReassignBody(ReasonBody):
+    trainer_id: Id
+
+
 class RetryBody(ReasonBody):
     student_id: Id
     course_id: Id

@@ -8,6 +8,7 @@ from services.gateway_api.admin_bodies import (
     ApproveBody,
     PricesBody,
     ReasonBody,
+    ReassignBody,
     RefundBody,
     ResolveBody,
     RetryBody,
@@ -52,6 +53,15 @@ def _allocations() -> Iterator[Endpoint]:
         roles=SUPPORT,
         body=ApproveBody,
         body_required=False,
+        answers={200: told.AllocationAnswer},
+        problems=(*MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="POST",
+        path=f"{allocations}/{{allocationId}}/reassign",
+        summary="Move an approved allocation, with the sessions that have not begun, to a named trainer.",
+        roles=SUPPORT,
+        body=ReassignBody,
         answers={200: told.AllocationAnswer},
         problems=(*MISTAKES, 404, 409),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from services.common.database import Row
-from services.gateway_api.answers import AllocationItem
+from services.gateway_api.answers import AllocationItem, NearMiss, PendingItem, Repair
 
 # Of `trainer_allocations allocation JOIN student_course_purchases bought`.
 ALLOCATION_COLUMNS = """allocation.id, allocation.purchase_id, bought.order_id, allocation.student_id,
@@ -26,6 +26,16 @@ def allocation_item_from(row: Row) -> AllocationItem:
         reason=why.get("filter"),
         relaxation=why.get("relaxation"),
         created_at=row["created_at"],
+    )
+
+
+def pending_item_from(row: Row) -> PendingItem:
+    """With what staff are told beside the reason; a student is not told about other people."""
+    why = reason_from(row["reason"])
+    return PendingItem(
+        **allocation_item_from(row).model_dump(),
+        near_misses=[NearMiss.model_validate(one) for one in why.get("nearMisses", ())],
+        repairs=[Repair.model_validate(one) for one in why.get("repairs", ())],
     )
 
 

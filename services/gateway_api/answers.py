@@ -89,6 +89,29 @@ class AllocationItem(Answer):
     created_at: datetime
 
 
+class NearMiss(Answer):
+    """A trainer who nearly fits: what fails (gender, slot, capacity, radius, leave or dates) and by how much."""
+
+    trainer_id: str
+    fails: list[str]
+    minutes_lacking: int | None = None
+    metres_too_far: int | None = None
+    sessions_in_the_way: int | None = None
+
+
+class Repair(Answer):
+    """Moving this allocation, which has not begun, to `toTrainerId` frees the slot with `trainerId`."""
+
+    trainer_id: str
+    allocation_id: UUID
+    to_trainer_id: str
+
+
+class PendingItem(AllocationItem):
+    near_misses: list[NearMiss]
+    repairs: list[Repair]
+
+
 class PaymentAnswer(Answer):
     order_id: str
     status: Literal[
@@ -162,7 +185,7 @@ class BlockedEventAnswer(Answer):
     status: Literal["due"]
 
 
-class AllocationPage(Page[AllocationItem]):
+class AllocationPage(Page[PendingItem]):
     pass
 
 

@@ -17,6 +17,7 @@ from services.common.events import Event, allocation_event
 _ASSIGN = "SELECT * FROM assign_trainer($1::uuid, $2)"
 _APPROVE = "SELECT * FROM approve_allocation($1::uuid, $2, $3)"
 _ALLOCATE = "SELECT * FROM allocate_trainer($1::uuid, $2, $3)"
+_MOVE = "SELECT * FROM move_allocation($1::uuid, $2, $3)"
 # The oldest without an approved allocation; when all have one, the oldest of all.
 _PURCHASE = """
 SELECT bought.id
@@ -74,6 +75,11 @@ async def approve(
 
 async def allocate(transaction: Transaction, purchase_id: UUID, *, trainer_id: str, decided_by: str) -> Decision:
     return _decision_from(await transaction.fetchrow(_ALLOCATE, purchase_id, trainer_id, decided_by))
+
+
+async def move(transaction: Transaction, allocation_id: UUID, *, trainer_id: str, decided_by: str) -> Decision:
+    """To another trainer, with the sessions that have not begun."""
+    return _decision_from(await transaction.fetchrow(_MOVE, allocation_id, trainer_id, decided_by))
 
 
 def event_of(decision: Decision) -> Event:

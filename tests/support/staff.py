@@ -37,10 +37,16 @@ async def put_trainer(gateway: Gateway, trainer_id: str = "trainer-1", **overrid
     assert status == 200, told
 
 
-async def add_purchase(database_url: str, order_id: str = "legacy-1") -> str:
+async def add_purchase(
+    database_url: str, order_id: str = "legacy-1", *, student: str = STUDENT, **schedule: object
+) -> str:
     """Of ten sessions, made before coursepay: no order, no payment. Returns the order id."""
     now = datetime.now(UTC)
-    metadata = {"schedule": dict(SCHEDULE), "timeSlot": SCHEDULE["timeSlot"], "timeZone": SCHEDULE["timeZone"]}
+    metadata = {
+        "schedule": {**SCHEDULE, **schedule},
+        "timeSlot": SCHEDULE["timeSlot"],
+        "timeZone": SCHEDULE["timeZone"],
+    }
     async with owner_connection(database_url) as connection:
         await connection.execute(
             """
@@ -51,7 +57,7 @@ async def add_purchase(database_url: str, order_id: str = "legacy-1") -> str:
             """,
             purchase_id_of(order_id),
             order_id,
-            STUDENT,
+            student,
             COURSE,
             now,
             now + timedelta(days=300),

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import orjson
+
+from tests.support.assignment import World
+from tests.support.command import run_coursepay
+
+
+async def test_who_was_chosen_and_why(world: World, tmp_path: Path) -> None:
+    await world.trainer("trainer-1")
+    await world.trainer("trainer-2", gender="male")
+    assert (await world.buy("legacy-1", preferredGender="male"))["trainer_id"] == "trainer-2"
+    shown = run_coursepay("assignments", "explain", "legacy-1", directory=tmp_path, database_url=world.url)
+    assert shown.returncode == 0, shown.stderr
+    assert "approved by auto" in shown.stdout
+    assert "trainer-2: 0 sessions held, 10 to come, the first 2027-11-01 12:30Z" in shown.stdout
+    assert "specialty 2, gender 1, slot 1, capacity 1, radius 1, leave 1, dates 1" in shown.stdout
+    assert "* trainer-2" in shown.stdout
+
+
+async def test_why_it_is_nobody_and_what_would_help(world: World, tmp_path: Path) -> None:
+    await world.trainer("trainer-1", weeklySlots=[{"weekday": day, "from": "18:30", "to": "20:00"} for day in (1, 3)])
+    await world.buy("legacy-1")
+    shown = run_coursepay("assignments", "explain", "legacy-1", directory=tmp_path, database_url=world.url)
+    assert shown.returncode == 0, shown.stderr
+    assert "nobody: slot left none" in shown.stdout
+    assert "giving up time_30 would find somebody" in shown.stdout
+    assert "nearly: trainer-1 fails slot" in shown.stdout
+    told = run_coursepay("assignments", "explain", "legacy-1", "--json", directory=tmp_path, database_url=world.url)
+    document = orjson.loads(told.stdout)
+    assert document["decisions"][0]["reason"]["relaxation"] == "time_30"
+
+
+async def test_an_unknown_order_and_one_that_waits_are_told_apart(world: World, tmp_path: Path) -> None:
+    await world.purchase("legacy-1")
+    waits = run_coursepay("assignments", "explain", "legacy-1", directory=tmp_path, database_url=world.url)
+    assert "Nobody has decided about it yet." in waits.stdout
+    unknown = run_coursepay("assignments", "explain", "legacy-2", directory=tmp_path, database_url=world.url)
+    assert (unknown.returncode, unknown.stderr) == (1, "there is no purchase of order legacy-2\n")
