@@ -4,6 +4,7 @@ DependencyError comes out as it is, for the gate; every other failure ends as th
 a batch whose transaction fails is taken apart until the culprits stand alone.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -36,6 +37,8 @@ Attempt = Callable[[Sequence[T]], Awaitable[Sequence[Outcome]]]
 # Of the records tried so far: with more than a third to blame, a pair fails more often than not, and the rest is tried
 # one by one.
 _MANY = 1 / 3
+_PART_MIN = 8
+_TELLING_RECORDS = 50
 # Deadlock, serialization failure, lock timeout: gone at the next try, more often than not.
 _QUICK = frozenset({"DeadlockDetectedError", "SerializationError", "LockNotAvailableError"})
 log = structlog.get_logger()
@@ -50,6 +53,7 @@ class Handling:
         self._shape = shape
         self._database = database
         self._codec = codec
+        self._culprits = Culprits()
         self.singly = not isinstance(shape, Batched)
         self.at_once = CONCURRENT_RECORDS_MAX if self.singly else 1
         # One batch is handled while the one before it is being acknowledged and the one after it is decoded.
@@ -94,7 +98,7 @@ class Handling:
         match self._shape:
             case Batched():
                 in_batch = self._shape.handlers[event_type]
-                return await single_out(group, lambda part: self._batch(in_batch, part))
+                return await self._culprits.single_out(group, lambda part: self._batch(in_batch, part))
             case Concurrent():
                 record = partial(self._record, self._shape.handlers[event_type])
                 return [await self._single(partial(record, delivery)) for delivery in group]
@@ -157,11 +161,24 @@ async def _quickly(call: Callable[[], Awaitable[T]]) -> T:
     return await tries(call)
 
 
-async def single_out(items: Sequence[T], attempt: Attempt[T]) -> list[Outcome]:
-    """One outcome per item, in order. `attempt` handles some of them in one transaction, all or nothing, and raises a
-    RecordError when that was rolled back. DependencyError is raised on: no record is at fault then.
-    """
-    return await _Search(attempt).in_part(items)
+class Culprits:
+    """Singles them out of batches. When one batch had some, the next is tried in parts that have a fair chance."""
+
+    def __init__(self) -> None:
+        self._share = 0.0
+
+    async def single_out(self, items: Sequence[T], attempt: Attempt[T]) -> list[Outcome]:
+        """One outcome per item, in order. `attempt` handles some of them in one transaction, all or nothing, and raises
+        a RecordError when that was rolled back. DependencyError is raised on: no record is at fault then.
+        """
+        size = max(_PART_MIN, int(math.log(2) / self._share)) if self._share else len(items)
+        search, outcomes = _Search(attempt), list[Outcome]()
+        for start in range(0, len(items), size):
+            outcomes += await search.in_part(items[start : start + size])
+        # A few records tell nothing about the next batch.
+        if len(items) >= _TELLING_RECORDS:
+            self._share = search.culprits / len(items)
+        return outcomes
 
 
 def outcome_of(error: RecordError) -> Outcome:
@@ -177,7 +194,7 @@ class _Search(Generic[T]):
     def __init__(self, attempt: Attempt[T]) -> None:
         self._attempt = attempt
         self._judged = 0
-        self._culprits = 0
+        self.culprits = 0
 
     async def in_part(self, items: Sequence[T], *, suspected: bool = False) -> list[Outcome]:
         """`suspected`: there is a culprit among them, since the whole failed and the other half did not; so together
@@ -191,13 +208,13 @@ class _Search(Generic[T]):
             except RecordError as error:
                 if len(items) == 1:
                     self._judged += 1
-                    self._culprits += 1
+                    self.culprits += 1
                     return [outcome_of(error)]
             else:
                 self._judged += len(items)
                 return outcomes
-        if self._culprits > _MANY * self._judged:
+        if self.culprits > _MANY * self._judged:
             return [outcome for item in items for outcome in await self.in_part([item])]
-        half, found = len(items) // 2, self._culprits
+        half, found = len(items) // 2, self.culprits
         first = await self.in_part(items[:half])
-        return first + await self.in_part(items[half:], suspected=self._culprits == found)
+        return first + await self.in_part(items[half:], suspected=self.culprits == found)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.errors import DependencyError, PermanentError, RecordError, TransientError
-from services.engine.batches import single_out
+from services.engine.batches import Culprits
 from services.engine.outcomes import Dead, Done, Outcome, Retry
 
 
@@ -18,9 +18,11 @@ class Table:
         self.culprits = culprits
         self.committed: list[int] = []
         self.transactions = 0
+        self.tried = 0
 
     async def attempt(self, items: Sequence[int]) -> Sequence[Outcome]:
         self.transactions += 1
+        self.tried += len(items)
         for item in items:
             if item in self.culprits:
                 raise self.culprits[item]
@@ -32,7 +34,7 @@ class Table:
 async def test_everybody_else_is_committed_exactly_once(case: tuple[int, set[int]]) -> None:
     size, culprits = case
     table = Table({item: TransientError("no") if item % 2 else PermanentError("never") for item in culprits})
-    outcomes = await single_out(range(size), table.attempt)
+    outcomes = await Culprits().single_out(range(size), table.attempt)
     assert sorted(table.committed) == sorted(set(range(size)) - culprits)
     for item, outcome in enumerate(outcomes):
         if item not in culprits:
@@ -47,21 +49,37 @@ async def test_everybody_else_is_committed_exactly_once(case: tuple[int, set[int
 async def test_one_culprit_costs_at_most_two_more_transactions_per_halving(case: tuple[int, int]) -> None:
     size, culprit = case
     table = Table({culprit: TransientError("no")})
-    await single_out(range(size), table.attempt)
+    await Culprits().single_out(range(size), table.attempt)
     assert table.transactions <= 1 + 2 * math.ceil(math.log2(size))
 
 
 @given(st.integers(1, 500), st.floats(0, 1), st.randoms(use_true_random=False))
 async def test_many_culprits_cost_little_more_than_one_by_one(size: int, share: float, dice: random.Random) -> None:
     table = Table({item: TransientError("no") for item in range(size) if dice.random() < share})
-    await single_out(range(size), table.attempt)
+    await Culprits().single_out(range(size), table.attempt)
     assert table.transactions <= 1.5 * size + 2 * math.ceil(math.log2(size)) + 1
 
 
 async def test_when_all_fail_each_is_tried_once_and_few_together() -> None:
     table = Table({item: TransientError("no") for item in range(500)})
-    await single_out(range(500), table.attempt)
+    await Culprits().single_out(range(500), table.attempt)
     assert table.transactions <= 500 + 2 * math.ceil(math.log2(500))
+
+
+async def test_after_a_batch_with_some_the_next_is_tried_in_smaller_parts_until_one_has_none() -> None:
+    culprits = Culprits()
+    some: dict[int, RecordError] = {item: TransientError("no") for item in range(0, 500, 100)}
+    costs = []
+    batches: list[dict[int, RecordError]] = [some, some, {}, {}]
+    for batch in batches:
+        table = Table(batch)
+        outcomes = await culprits.single_out(range(500), table.attempt)
+        assert [item for item, outcome in enumerate(outcomes) if outcome != Done()] == list(batch)
+        costs.append((table.transactions, table.tried))
+    (first, first_tried), (second, second_tried), (third, _), (fourth, _) = costs
+    assert second < first
+    assert second_tried < 0.6 * first_tried
+    assert (third, fourth) == (8, 1)
 
 
 async def test_an_error_that_does_not_come_again_blames_nobody() -> None:
@@ -74,7 +92,7 @@ async def test_an_error_that_does_not_come_again_blames_nobody() -> None:
             raise error
         return await table.attempt(items)
 
-    assert await single_out(range(500), attempt) == [Done()] * 500
+    assert await Culprits().single_out(range(500), attempt) == [Done()] * 500
     assert sorted(table.committed) == list(range(500))
     assert table.transactions <= 2 * math.ceil(math.log2(500))
 
@@ -82,5 +100,5 @@ async def test_an_error_that_does_not_come_again_blames_nobody() -> None:
 async def test_a_dependency_that_is_away_is_nobodys_fault() -> None:
     table = Table({7: DependencyError("away", dependency="postgresql")})
     with pytest.raises(DependencyError):
-        await single_out(range(100), table.attempt)
+        await Culprits().single_out(range(100), table.attempt)
     assert table.transactions == 1
