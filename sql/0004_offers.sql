@@ -1,5 +1,5 @@
 -- What a trainer offers: one row per course, worked out from the definition that PUT trainers gave.
--- depends: 0002_trainers
+-- depends: 0003_progress
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- Dead letters and what became of them, who did what, and the keys of machines.
--- depends: 0001_tables
+-- depends: 0004_offers
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- What each service may do with the tables, and no more. Functions are granted where they are made.
--- depends: 0001_tables 0002_trainers 0003_progress 0005_operations
+-- depends: 0005_operations
 
 -- migrate: apply
 

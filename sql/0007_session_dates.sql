@@ -1,5 +1,5 @@
 -- When sessions are: local dates of a weekly slot, expanded here and nowhere else, for every path that books one.
--- depends: 0002_trainers 0004_offers
+-- depends: 0006_grants
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- Finding a trainer for a purchase and booking them: one implementation for the worker and for every person.
--- depends: 0003_progress 0008_candidates
+-- depends: 0008_candidates
 
 -- migrate: apply
 

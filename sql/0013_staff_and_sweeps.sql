@@ -1,5 +1,5 @@
 -- What staff decide about payments, and what a nightly look at the providers has covered.
--- depends: 0005_operations 0006_grants
+-- depends: 0012_adjusted_purchases
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- A trainer who is busy on a few of the dates is not given up for them.
--- depends: 0008_candidates
+-- depends: 0013_staff_and_sweeps
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- An allocation goes from its trainer to another one, with the sessions that have not begun.
--- depends: 0012_adjusted_purchases
+-- depends: 0015_near_misses
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- `coursepay import purchases` acts as the purchase worker, and checks that the courses exist.
--- depends: 0006_grants
+-- depends: 0016_moving_allocations
 
 -- migrate: apply
 

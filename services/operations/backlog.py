@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from services.common.settings import Settings
 from services.common.topic_admin import TopicDifference
 from services.common.topics import WORKERS, Topics
 from services.operations.limits import KAFKA_CALL_S
-from services.operations.topic_client import consumer_for, translated, watermarks_of
+from services.operations.topic_client import committed_of, consumer_for, translated, watermarks_of
 
 # A topic and the number of a partition of it.
 _Place = tuple[str, int]
@@ -95,7 +95,7 @@ def _committed(settings: Settings, group: str, places: list[_Place]) -> Mapping[
     if not places:
         return {}
     with _client(settings, group) as client:
-        positions = client.committed([TopicPartition(*place) for place in places], timeout=KAFKA_CALL_S)
+        positions = committed_of(client, places)
     return {(position.topic, position.partition): position.offset for position in positions if position.offset >= 0}
 
 

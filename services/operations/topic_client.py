@@ -14,6 +14,15 @@ _TRIES = 20
 _MOVING = frozenset(
     {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART}
 )
+# A new cluster makes the topic of the groups' positions when it is first asked for one.
+_FINDING_COORDINATOR = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError._WAIT_COORD,  # noqa: SLF001 - librdkafka's own errors have no other names
+    }
+)
 # (topic, partition) -> (first offset, the offset after the last)
 Ends = Mapping[tuple[str, int], tuple[int, int]]
 
@@ -74,3 +83,17 @@ def watermarks_of(consumer: Consumer, place: tuple[str, int]) -> tuple[int, int]
         if watermarks is not None:
             return watermarks
     raise DependencyError(f"no watermarks of {place[0]}/{place[1]}", dependency="kafka")
+
+
+def committed_of(consumer: Consumer, places: Sequence[tuple[str, int]]) -> list[TopicPartition]:
+    """The positions of the consumer's group; a negative offset where it has none. Raises KafkaException."""
+    wanted = [TopicPartition(*place) for place in places]
+    for left in reversed(range(_TRIES)):
+        try:
+            return consumer.committed(wanted, timeout=CALL_S) if wanted else []
+        except KafkaException as error:
+            if not left or error.args[0].code() not in _FINDING_COORDINATOR:
+                raise
+            # Waits, and lets the client look for the coordinator again.
+            consumer.poll(0.1)
+    raise AssertionError("the last try returns or raises")

@@ -12,7 +12,15 @@ from services.common.errors import DependencyError
 from services.common.kafka_config import client_config
 from services.common.settings import Settings
 from services.engine.records import Record
-from services.operations.topic_client import CALL_S, Ends, consumer_for, ends_of, partitions_of, translated
+from services.operations.topic_client import (
+    CALL_S,
+    Ends,
+    committed_of,
+    consumer_for,
+    ends_of,
+    partitions_of,
+    translated,
+)
 
 _FETCH_S = 0.2
 _FETCH_RECORDS = 2_000
@@ -164,8 +172,7 @@ def _lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
     try:
         with translated():
             # Committed first: an end read earlier would make the lag negative.
-            partitions = [TopicPartition(topic, partition) for topic, partition in partitions_of(consumer, topics)]
-            committed = consumer.committed(partitions, timeout=CALL_S) if partitions else []
+            committed = committed_of(consumer, partitions_of(consumer, topics))
             ends = ends_of(consumer, topics)
             return sum(_behind(ends, position) for position in committed)
     finally:

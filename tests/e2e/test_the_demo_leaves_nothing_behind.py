@@ -14,6 +14,7 @@ import pytest
 
 from services.common.settings import child_environment
 from tests.support.eventually import eventually
+from tests.support.processes import hear_signals
 
 COURSEPAY = str(Path(sys.executable).with_name("coursepay"))
 FIGURES = {
@@ -33,7 +34,12 @@ async def _demo(directory: Path, *options: str) -> Process:
         }
     )
     return await asyncio.create_subprocess_exec(
-        COURSEPAY, "demo", *options, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, stderr=STDOUT
+        *(COURSEPAY, "demo", *options),
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+        preexec_fn=hear_signals,
     )
 
 

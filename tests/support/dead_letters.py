@@ -24,6 +24,7 @@ from services.operations.replay.targets import FIRST_TIER, Target
 from services.operations.topic_reader import read_topics
 from tests.support.events import payment_succeeded
 from tests.support.kafka import send, text_headers
+from tests.support.processes import hear_signals
 
 WORKER = "purchase-worker"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -177,6 +178,7 @@ async def start_dlq(settings: Settings, *arguments: str) -> asyncio.subprocess.P
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=hear_signals,
     )
 
 

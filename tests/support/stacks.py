@@ -16,6 +16,7 @@ import psutil
 
 from services.common.settings import Settings, child_environment
 from services.common.topic_admin import broker_answers
+from tests.support.processes import hear_signals
 
 READY_S = 120.0
 _ANSWER_S = 5.0
@@ -56,6 +57,7 @@ async def owner_of(
         env=own_environment(kind),
         # A process group of its own, as a shell gives to what it starts: ctrl-C is a signal to the group.
         start_new_session=True,
+        preexec_fn=hear_signals,
     )
     try:
         yield process

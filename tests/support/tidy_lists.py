@@ -51,6 +51,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/gateway_api/admin_pendings": frozenset({"student_course_purchases", "trainer_allocations"}),
     "services/gateway_api/admin_payments": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/admin_prices": frozenset({"course_prices", "courses"}),
+    "services/gateway_api/admin_reschedule": frozenset({"reschedule_session"}),
     "services/gateway_api/admin_sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
     "services/gateway_api/admin_trainers": frozenset({"trainers", "upsert_trainer"}),
     "services/gateway_api/assignments": frozenset(

@@ -105,7 +105,7 @@ async def test_a_cluster_that_is_away_hides_no_outbox_and_is_counted(
     metrics = metrics_of(settings)
     sampler = Sampler(away, database, metrics)
     with pytest.raises(DependencyError):
-        await sampled(sampler)
+        await sampler.sample()
     assert value(metrics, "coursepay_outbox_pending_rows") == 1
     assert not value(metrics, "coursepay_sampler_last_success_timestamp_seconds")
 
