@@ -57,6 +57,18 @@ class ReassignBody(ReasonBody):
     trainer_id: Id
 
 
+class RescheduleBody(ReasonBody):
+    """The session's length stays."""
+
+    starts_at: AwareDatetime
+
+    @model_validator(mode="after")
+    def _is_a_time_we_keep(self) -> Self:
+        if not 2000 <= self.starts_at.astimezone(UTC).year <= 2200:
+            raise ValueError("between the years 2000 and 2200")
+        return self
+
+
 class RetryBody(ReasonBody):
     student_id: Id
     course_id: Id

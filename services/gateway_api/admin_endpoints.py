@@ -10,6 +10,7 @@ from services.gateway_api.admin_bodies import (
     ReasonBody,
     ReassignBody,
     RefundBody,
+    RescheduleBody,
     ResolveBody,
     RetryBody,
     TrainerBody,
@@ -88,6 +89,15 @@ def _sessions_and_catalogue() -> Iterator[Endpoint]:
             answers={200: told.SessionAnswer},
             problems=(*MISTAKES, 404, 409),
         )
+    yield Endpoint(
+        method="POST",
+        path="/api/v1/admin/sessions/{sessionId}/reschedule",
+        summary="Hold a session at another time, with the same trainer; repeating it changes nothing.",
+        roles=TRAINER_OR_SUPPORT,
+        body=RescheduleBody,
+        answers={200: told.RescheduledAnswer},
+        problems=(*MISTAKES, 404, 409),
+    )
     yield Endpoint(
         method="PUT",
         path="/api/v1/admin/trainers/{trainerId}",

@@ -17,7 +17,7 @@ from services.gateway_api.reading import parse, read_optional_json, uuid_from
 from services.gateway_api.request_log import note
 from services.gateway_api.roles import Role
 
-_SESSION = "SELECT id, status, trainer_id FROM tutoring_sessions WHERE id = $1"
+_SESSION = "SELECT id, status, trainer_id, starts_at FROM tutoring_sessions WHERE id = $1"
 _COMPLETE = "SELECT * FROM complete_session($1, $2)"
 _CANCEL = "SELECT * FROM cancel_session($1, $2)"
 
@@ -42,10 +42,10 @@ async def _run(dependencies: Dependencies, request: web.Request, action: str, fu
         if claim.stored is not None:
             return claim.stored
         async with dependencies.database.transaction() as transaction:
-            before = await _own_session(transaction, request)
+            before = await own_session(transaction, request)
             after = await transaction.fetchrow(function, before["id"], caller_of(request).subject)
             assert after is not None
-            _require_done(after)
+            require_done(after)
             note(request, outcome=after["result"])
             if after["result"] != "duplicate":
                 await audit.record(
@@ -61,7 +61,7 @@ async def _run(dependencies: Dependencies, request: web.Request, action: str, fu
             return await claim.finish(transaction, told, status=200)
 
 
-async def _own_session(transaction: Transaction, request: web.Request) -> Row:
+async def own_session(transaction: Transaction, request: web.Request) -> Row:
     """Raises Problem 404 for an unknown session, and for another trainer's."""
     session = await transaction.fetchrow(_SESSION, uuid_from(request.match_info["sessionId"]))
     caller = caller_of(request)
@@ -70,7 +70,7 @@ async def _own_session(transaction: Transaction, request: web.Request) -> Row:
     return session
 
 
-def _require_done(after: Row) -> None:
+def require_done(after: Row) -> None:
     if after["result"] in {"ok", "duplicate"}:
         return
     raise Problem(

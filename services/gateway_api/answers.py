@@ -201,6 +201,11 @@ class SessionAnswer(Answer):
     status: str
 
 
+class RescheduledAnswer(SessionAnswer):
+    starts_at: datetime
+    ends_at: datetime
+
+
 class TrainerAnswer(Answer):
     trainer_id: str
     active: bool
