@@ -2,5 +2,6 @@
 
 handler.py      an outcome for each event
 allocations.py  the decisions, each one call of a server-side function of sql/
+departures.py   a trainer leaves: their sessions to come go to others
 pendings.py     what no event causes: those who wait are tried again when a trainer comes or gets time back
 """

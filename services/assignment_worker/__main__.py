@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+from services.assignment_worker.departures import look_after_departures
 from services.assignment_worker.handler import purchase_adjusted, purchase_created
 from services.assignment_worker.pendings import look_after_pendings
 from services.common.codec import load_codec
@@ -22,6 +23,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(look_after_pendings(database, load_codec(), stop))
+        tasks.create_task(look_after_departures(database, load_codec(), stop))
         await run_worker(settings, "assignment-worker", shape, stop, database=database)
 
 

@@ -15,6 +15,7 @@ Decision = Mapping[str, Any]
 AUTOMATIC = "auto"
 _ASSIGN = "SELECT * FROM assign_trainer($1, $2)"
 _ADJUST = "SELECT * FROM adjust_allocation($1)"
+_DEPART = "SELECT * FROM depart_next($1)"
 
 
 async def assign(transaction: Transaction, purchase_id: UUID) -> Decision:
@@ -25,6 +26,11 @@ async def assign(transaction: Transaction, purchase_id: UUID) -> Decision:
 async def adjust(transaction: Transaction, purchase_id: UUID) -> Decision:
     """Makes sessions and allocation what the purchase is now. `result`: ok, pending, duplicate or missing."""
     return await _decide(transaction, _ADJUST, purchase_id)
+
+
+async def depart_next(transaction: Transaction, departure_id: UUID) -> Decision:
+    """Gives one purchase of a trainer who leaves to another. `result`: ok, pending, inactive, or none: all is done."""
+    return await _decide(transaction, _DEPART, departure_id)
 
 
 async def _decide(transaction: Transaction, query: str, *arguments: object) -> Decision:

@@ -15,6 +15,7 @@ from services.gateway_api.admin_bodies import (
     RetryBody,
     TrainerBody,
 )
+from services.gateway_api.admin_departures import DepartureAnswer
 from services.gateway_api.endpoint import KEY, MISTAKES, PAGE, Endpoint, Parameter
 from services.gateway_api.roles import FINANCE, OPS, SUPPORT, TRAINER_OR_SUPPORT
 
@@ -106,6 +107,24 @@ def _sessions_and_catalogue() -> Iterator[Endpoint]:
         body=TrainerBody,
         answers={200: told.TrainerAnswer},
         problems=(*MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="POST",
+        path="/api/v1/admin/trainers/{trainerId}/deactivate",
+        summary="A trainer leaves: their sessions to come go to others, or wait for a person.",
+        roles=OPS,
+        body=ReasonBody,
+        body_required=False,
+        answers={202: DepartureAnswer},
+        problems=(*MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="GET",
+        path="/api/v1/admin/trainers/{trainerId}/departure",
+        summary="How far the sessions of a trainer who leaves are given to others.",
+        roles=OPS,
+        answers={200: DepartureAnswer},
+        problems=(404,),
     )
     yield Endpoint(
         method="PUT",

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from services.gateway_api import (
     admin_allocations,
+    admin_departures,
     admin_outbox,
     admin_payments,
     admin_pendings,
@@ -62,6 +63,7 @@ def create_app(
         admin_trainers,
         admin_prices,
         admin_payments,
+        admin_departures,
         admin_outbox,
     ):
         app.add_routes(module.routes(dependencies))

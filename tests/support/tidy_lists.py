@@ -42,12 +42,16 @@ IMPORTS_EVERYTHING = frozenset({"operations", "sandbox", "commands", "cli"})
 
 # Module -> the tables and functions of sql/ that its SQL may name.
 TABLES: Mapping[str, frozenset[str]] = {
-    "services/assignment_worker/allocations": frozenset({"adjust_allocation", "assign_trainer"}),
+    "services/assignment_worker/allocations": frozenset({"adjust_allocation", "assign_trainer", "depart_next"}),
+    "services/assignment_worker/departures": frozenset({"trainer_departures"}),
     "services/assignment_worker/pendings": frozenset({"pendings_to_retry"}),
     "services/commands/keys": frozenset({"audit_log"}),
     "services/common/database": frozenset(),
     "services/common/outbox": frozenset({"outbox"}),
     "services/engine/crashes": frozenset({"worker_crashes"}),
+    "services/gateway_api/admin_departures": frozenset(
+        {"depart_trainer", "student_course_purchases", "trainer_departure_items", "trainer_departures"}
+    ),
     "services/gateway_api/admin_pendings": frozenset({"student_course_purchases", "trainer_allocations"}),
     "services/gateway_api/admin_payments": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/admin_prices": frozenset({"course_prices", "courses"}),

@@ -1,0 +1,76 @@
+import asyncio
+
+from services.assignment_worker.departures import finish_departures
+from services.common.database import open_database
+from services.common.events import purchase_id_of
+from tests.support.gateway import Gateway, owner_connection
+from tests.support.staff import add_purchase, ask, put_trainer
+
+_LEFT = """
+SELECT count(*) FROM tutoring_sessions WHERE trainer_id = 'trainer-1' AND status = 'scheduled'
+"""
+
+
+async def _three_taught(gateway: Gateway, database_url: str) -> None:
+    """By trainer-1, who is the only one: at two times of the day for students of their own, and once for a woman."""
+    await put_trainer(gateway)
+    for number, wish in enumerate(({"timeSlot": "18:00"}, {"timeSlot": "20:00"}, {"timeSlot": "22:00"})):
+        order = f"legacy-{number}"
+        gender = "female" if number == 2 else None
+        await add_purchase(database_url, order, student=f"student-{number}", preferredGender=gender, **wish)
+        async with owner_connection(database_url) as connection:
+            told = await connection.fetchrow("SELECT * FROM assign_trainer($1, 'auto')", purchase_id_of(order))
+        assert told is not None
+        assert told["trainer_id"] == "trainer-1"
+
+
+async def _work(gateway: Gateway) -> None:
+    settings = gateway.dependencies.settings
+    async with open_database(settings, role="coursepay_assignment_worker", application="test") as database:
+        await finish_departures(database, gateway.dependencies.codec, asyncio.Event())
+
+
+async def test_the_sessions_to_come_go_to_others_or_wait_and_the_report_says_so(
+    gateway: Gateway, database_url: str
+) -> None:
+    await _three_taught(gateway, database_url)
+    await put_trainer(gateway, "trainer-2", gender="male")
+    status, job = await ask(gateway, "POST", "/trainers/trainer-1/deactivate", {"reason": "moves away"})
+    assert (status, job["planned"], job["finishedAt"]) == (202, 3, None)
+    # Asked for again, it is the same job.
+    assert (await ask(gateway, "POST", "/trainers/trainer-1/deactivate"))[1]["departureId"] == job["departureId"]
+    await _work(gateway)
+    status, report = await ask(gateway, "GET", "/trainers/trainer-1/departure")
+    assert status == 200
+    assert (report["reassigned"], report["pending"], report["ended"]) == (2, 1, 0)
+    assert report["finishedAt"] is not None
+    assert {item["orderId"]: (item["result"], item["trainerId"]) for item in report["items"]} == {
+        "legacy-0": ("reassigned", "trainer-2"),
+        "legacy-1": ("reassigned", "trainer-2"),
+        "legacy-2": ("pending", None),
+    }
+    async with owner_connection(database_url) as connection:
+        assert await connection.fetchval(_LEFT) == 0
+        assert await connection.fetchval("SELECT load_minutes FROM trainers WHERE trainer_id = 'trainer-1'") == 0
+        sent = await connection.fetch("SELECT type FROM outbox ORDER BY id")
+        assert sorted(row["type"] for row in sent) == ["AllocationPending", "TrainerAssigned", "TrainerAssigned"]
+        audited = await connection.fetchval("SELECT count(*) FROM audit_log WHERE action = 'trainer.deactivate'")
+    assert audited == 2
+
+
+async def test_a_job_that_was_cut_off_goes_on_where_it_was(gateway: Gateway, database_url: str) -> None:
+    await _three_taught(gateway, database_url)
+    await put_trainer(gateway, "trainer-2")
+    _, job = await ask(gateway, "POST", "/trainers/trainer-1/deactivate")
+    async with owner_connection(database_url) as connection:
+        await connection.execute("SELECT depart_next($1)", job["departureId"])
+    _, halfway = await ask(gateway, "GET", "/trainers/trainer-1/departure")
+    assert (halfway["reassigned"], halfway["finishedAt"]) == (1, None)
+    await _work(gateway)
+    _, report = await ask(gateway, "GET", "/trainers/trainer-1/departure")
+    assert report["reassigned"] == 3
+
+
+async def test_an_unknown_trainer_cannot_leave(gateway: Gateway) -> None:
+    assert (await ask(gateway, "POST", "/trainers/nobody/deactivate"))[0] == 404
+    assert (await ask(gateway, "GET", "/trainers/nobody/departure"))[0] == 404
