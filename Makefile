@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Test processes, each with a stack of its own: most tests wait for a tier or a timeout.
+WORKERS ?= 3
 # Holds the path that the environment was built for: its scripts name it, so a moved checkout needs a new one.
 STAMP := $(VENV)/.built
 
@@ -18,13 +20,16 @@ demo: build ## real payments through a real Kafka and PostgreSQL, with failures,
 	@$(BIN)/coursepay demo
 
 test: build ## every test, against a real Kafka and a real PostgreSQL
-	$(BIN)/pytest -m "not docker and not tools"
+	$(BIN)/pytest -m "not docker and not tools" --numprocesses $(WORKERS) --dist loadfile
 
 chaos: build ## kill, pause and cut everything over many seeds (SEEDS=20), or over one again (SEED=7)
 	$(BIN)/pytest tests/chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20))
 
 bench-engine: build ## how fast Kafka is drained, beside a bare loop (RECORDS=100000 ROUNDS=5); some minutes
 	$(BIN)/python -m bench.bench_engine --records $(or $(RECORDS),100000) --rounds $(or $(ROUNDS),5)
+
+bench-assignment: build ## how fast and how well trainers are assigned, at 10,000 and 100,000 trainers; some minutes
+	$(BIN)/python -m bench.bench_assignment --seeds $(or $(SEEDS),3) --decisions $(or $(DECISIONS),2000)
 
 up: build ## the whole system in the foreground, with URLs and curl lines
 	@$(BIN)/coursepay up
@@ -89,4 +94,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos bench-engine up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
+.PHONY: help demo test chaos bench-assignment bench-engine up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean

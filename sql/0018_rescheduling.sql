@@ -4,7 +4,7 @@
 -- migrate: apply
 
 -- Same trainer, same length. `result`: ok, duplicate (it is at that time), completed, cancelled, frozen, past (before
--- now), begun, expiry, slot (outside the trainer's hours, or taken), leave or student-clash; nothing changes but for ok.
+-- now), begun, expiry, slot (outside the trainer's hours, or taken), leave or student-clash; only ok changes anything.
 CREATE FUNCTION reschedule_session(
     session_id uuid, new_start timestamptz, OUT result text, OUT status text, OUT starts_at timestamptz,
     OUT ends_at timestamptz

@@ -89,7 +89,10 @@ async def test_the_time_that_is_given_up_is_free_for_others(
     assert (await _move(gateway, sessions[0], _start(sessions[0]) + timedelta(hours=1)))[0] == 200
     async with owner_connection(database_url) as connection:
         free = await connection.fetchval(
-            "SELECT NOT EXISTS (SELECT FROM tutoring_sessions WHERE held && tstzrange($1, $1::timestamptz + '1 h', '[)'))",
+            """
+            SELECT NOT EXISTS (SELECT FROM tutoring_sessions
+                                WHERE held && tstzrange($1, $1::timestamptz + interval '1 h', '[)'))
+            """,
             _start(sessions[0]),
         )
         freed = await connection.fetchval(
