@@ -1,9 +1,11 @@
 """Partitions that change hands lose nothing, and double nothing while everybody leaves in good order."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.common.settings import Settings
 from services.common.topics import Topics
@@ -14,6 +16,7 @@ from tests.support.eventually import eventually
 
 ROUNDS = 20
 ORDERS_A_ROUND = 50
+_UNTIDY = {"revoked_with_work_in_flight", "revoked_without_commit", "partitions_lost", "kafka_consumer_error"}
 
 
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
@@ -28,6 +31,19 @@ async def test_a_second_worker_joins_and_the_first_one_leaves(ladder: Settings, 
             await put(own, *(record_of(own, payment_succeeded(o)) for o in orders[start : start + ORDERS_A_ROUND]))
             await asyncio.sleep(0.2)
 
+    with capture_logs() as logs:
+        await _join_and_leave(own, beside, first, second, load)
+
+    times = await handled(own.required_database_url())
+    assert times.keys() == set(orders)
+    # A machine too busy to leave in time hands over unfinished work, which is then done again.
+    if not _UNTIDY.intersection(line["event"] for line in logs):
+        assert set(times.values()) == {1}
+
+
+async def _join_and_leave(
+    own: Settings, beside: Settings, first: Notebook, second: Notebook, load: Callable[[], Coroutine[None, None, None]]
+) -> None:
     async with asyncio.TaskGroup() as tasks, AsyncExitStack() as staying:
         loading = tasks.create_task(load())
         async with running_worker(own, first.shape):
@@ -36,8 +52,6 @@ async def test_a_second_worker_joins_and_the_first_one_leaves(ladder: Settings, 
             await eventually(lambda: sample_of(beside, "coursepay_assigned_partitions"), within_s=30, every_s=0.2)
         await loading
         await eventually(lambda: is_idle(own), within_s=30, every_s=0.5)
-
-    assert await handled(own.required_database_url()) == dict.fromkeys(orders, 1)
 
 
 async def test_a_graceful_stop_commits_what_was_finished(ladder: Settings) -> None:
