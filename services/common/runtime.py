@@ -7,6 +7,7 @@ in production. What happens between two steps is what at-least-once is about, so
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from services.common.telemetry import configure_logging, configure_tracing
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+_NEW_OBJECTS = 10_000
 
 BEFORE_HANDLING: Final = "before-handling"
 IN_TRANSACTION: Final = "in-transaction"
@@ -47,6 +49,7 @@ def run_service(name: str, main: Main, settings: Settings | None = None) -> int:
     try:
         settings = settings or Settings.from_environment()
         configure_logging(settings, name)
+        _collect_less_often()
         provider = configure_tracing(name)
         try:
             uvloop.run(_run(main, settings))
@@ -60,6 +63,14 @@ def run_service(name: str, main: Main, settings: Settings | None = None) -> int:
     except BaseExceptionGroup as group:
         return _exit_code_of(group)
     return EXIT_OK
+
+
+def _collect_less_often() -> None:
+    """A batch makes thousands of objects, none of them in cycles: looking through them every 700 costs a tenth of the
+    time, and what was imported never goes away.
+    """
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS)
 
 
 async def _run(main: Main, settings: Settings) -> None:
