@@ -1,10 +1,15 @@
 """What is asked of the Docker engine beside running containers: does it answer, has it the images, what is left."""
 
+import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import docker
+from docker.constants import DEFAULT_UNIX_SOCKET
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.utils import kwargs_from_env
 
 from services.common.errors import ConfigurationError
 
@@ -18,10 +23,28 @@ _PULL_S = 60
 
 
 def engine_answers() -> bool:
+    if not _listens():
+        return False
     try:
-        return bool(_engine(_PING_S).ping())
+        with _engine(_PING_S) as engine:
+            return bool(engine.ping())
     except (DockerException, OSError):
         return False
+
+
+def _listens() -> bool:
+    """Asked before the library, which leaves a socket open when nobody listens on the local one."""
+    address = str(kwargs_from_env().get("base_url") or DEFAULT_UNIX_SOCKET)
+    path = address.partition("unix:")[2]
+    if not path:
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_PING_S)
+        try:
+            probe.connect("/" + path.lstrip("/"))
+        except OSError:
+            return False
+    return True
 
 
 def missing_images() -> list[str]:
@@ -43,42 +66,51 @@ def require_images() -> None:
 
 def any_runs(mark: str) -> bool:
     """Whether a container with that mark runs."""
-    return bool(_engine(_CALL_S).containers.list(filters={"label": f"{LABEL}={mark}"}))
+    with _engine(_CALL_S) as engine:
+        return bool(engine.containers.list(filters={"label": f"{LABEL}={mark}"}))
 
 
 def remove_containers(mark: str) -> None:
     """With their data. Nothing happens when there are none, or no engine any more."""
     if not engine_answers():
         return
-    for container in _engine(_CALL_S).containers.list(all=True, filters={"label": f"{LABEL}={mark}"}):
-        try:
-            container.remove(force=True, v=True)
-        except NotFound:
-            continue
-        except APIError as error:
-            # 409: somebody else is removing it.
-            if error.status_code != 409:
-                raise
+    with _engine(_CALL_S) as engine:
+        for container in engine.containers.list(all=True, filters={"label": f"{LABEL}={mark}"}):
+            try:
+                container.remove(force=True, v=True)
+            except NotFound:
+                continue
+            except APIError as error:
+                # 409: somebody else is removing it.
+                if error.status_code != 409:
+                    raise
 
 
 def _pull(image: str) -> None:
     """Raises DockerException also when it takes too long: the library's limit is for one read, a slow line has many."""
     deadline = time.monotonic() + _PULL_S
     name, _, tag = image.partition(":")
-    for step in _engine(_PULL_S).api.pull(name, tag=tag, stream=True, decode=True):
-        if "error" in step:
-            raise DockerException(step["error"])
-        if time.monotonic() > deadline:
-            raise DockerException(f"not within {_PULL_S} s")
+    with _engine(_PULL_S) as engine:
+        for step in engine.api.pull(name, tag=tag, stream=True, decode=True):
+            if "error" in step:
+                raise DockerException(step["error"])
+            if time.monotonic() > deadline:
+                raise DockerException(f"not within {_PULL_S} s")
 
 
 def _is_local(image: str) -> bool:
     try:
-        _engine(_CALL_S).images.get(image)
+        with _engine(_CALL_S) as engine:
+            engine.images.get(image)
     except ImageNotFound:
         return False
     return True
 
 
-def _engine(timeout_s: int) -> Any:  # noqa: ANN401 - the library has no types
-    return docker.from_env(timeout=timeout_s)
+@contextmanager
+def _engine(timeout_s: int) -> Iterator[Any]:
+    client = docker.from_env(timeout=timeout_s)
+    try:
+        yield client
+    finally:
+        client.close()
