@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     stripe_api_key: SecretStr = NO_SECRET
     stripe_webhook_secrets: SecretStr = NO_SECRET
     stripe_base_url: Url = "https://api.stripe.com"
+    cashfree_client_id: str = ""
+    cashfree_client_secrets: SecretStr = Field(NO_SECRET, description="comma-separated, the first is current")
+    cashfree_base_url: Url = "https://api.cashfree.com"
     reconcile_delays: Durations = "2m,5m,15m,1h,6h,24h,72h"
     verify_delay: Duration = "30s"
     sweep_interval: Duration = Field("24h", description="between two comparisons with all that a provider knows")

@@ -12,6 +12,7 @@ import aiohttp
 
 from services.common.settings import Settings, split_secrets
 from services.gateway_api.providers.calls import ProviderApi
+from services.gateway_api.providers.cashfree import Cashfree
 from services.gateway_api.providers.protocol import Provider, ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.razorpay import Razorpay, basic_auth
 from services.gateway_api.providers.stripe import Stripe
@@ -30,7 +31,7 @@ __all__ = [
 
 def load_providers(settings: Settings, http: aiohttp.ClientSession) -> Mapping[str, Provider]:
     """Name -> provider, of those whose secrets are all set."""
-    providers = (_razorpay(settings, http), _stripe(settings, http))
+    providers = (_razorpay(settings, http), _stripe(settings, http), _cashfree(settings, http))
     return {provider.name: provider for provider in providers if provider is not None}
 
 
@@ -55,3 +56,11 @@ def _stripe(settings: Settings, http: aiohttp.ClientSession) -> Provider | None:
         return None
     api = ProviderApi("stripe", http, base_url=settings.stripe_base_url, auth=f"Bearer {api_key}")
     return Stripe(api, webhook_secrets=webhook_secrets)
+
+
+def _cashfree(settings: Settings, http: aiohttp.ClientSession) -> Provider | None:
+    secrets = split_secrets(settings.cashfree_client_secrets)
+    if not (settings.cashfree_client_id and secrets):
+        return None
+    api = ProviderApi("cashfree", http, base_url=settings.cashfree_base_url, auth="")
+    return Cashfree(api, client_id=settings.cashfree_client_id, client_secrets=secrets)

@@ -24,7 +24,7 @@ class Answered:
 
 
 class ProviderApi:
-    """`base_url` without a trailing slash or version; `auth`: the value of the Authorization header."""
+    """`base_url` without a trailing slash or version; `auth`: the value of the Authorization header, if any."""
 
     def __init__(self, name: str, http: aiohttp.ClientSession, *, base_url: str, auth: str) -> None:
         self._name = name
@@ -48,7 +48,7 @@ class ProviderApi:
         `absent`: the statuses with which it says that there is no such thing. Raises DependencyError, or
         ProviderRefusedError for any other 4xx.
         """
-        sent = {"Authorization": self._auth, **(headers or {})}
+        sent = {**({"Authorization": self._auth} if self._auth else {}), **(headers or {})}
         tries = AsyncRetrying(
             retry=retry_if_exception_type(DependencyError),
             stop=stop_after_attempt(PROVIDER_TRIES),
