@@ -18,14 +18,15 @@ from services.common.database import Database, Transaction
 Kind = Literal["verify", "reconcile", "refund"]
 # The subject of a refund that a person wants; no payment has such an id.
 BY_STAFF = "by-staff"
-# A task is opened once: a repeated fact must not send money back again.
+# A task is opened once: a repeated fact must not send money back again. Asked row by row, which finds an index: as NOT
+# EXISTS it was a hash of the whole table.
 _OPEN = """
 INSERT INTO payment_tasks (order_id, kind, subject, due_at)
 SELECT order_id, kind, subject, clock_timestamp() + due_in
   FROM unnest($1::text[], $2::text[], $3::text[], $4::interval[]) AS wanted (order_id, kind, subject, due_in)
- WHERE NOT EXISTS (SELECT FROM payment_tasks known
-                    WHERE known.order_id = wanted.order_id AND known.kind = wanted.kind
-                      AND known.subject = wanted.subject)
+ WHERE (SELECT true FROM payment_tasks known
+         WHERE known.order_id = wanted.order_id AND known.kind = wanted.kind AND known.subject = wanted.subject
+         LIMIT 1) IS NULL
     ON CONFLICT DO NOTHING
 """
 # Beside those that facts open. One at a time for an order: its amount was checked against what is left.

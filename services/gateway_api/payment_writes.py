@@ -38,7 +38,8 @@ SELECT payments.payment_id, orders.provider_order_id
   JOIN payments ON payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id
   JOIN orders ON orders.order_id = payments.order_id
 """
-# A fact that came before its order was known belongs to it from now on.
+# A fact that came before its order was known belongs to it from now on. OFFSET 0 keeps the planner at one look into an
+# index for each order; it would read the whole table while its statistics lag behind.
 _STORE = """
 WITH added AS (
     INSERT INTO payment_facts (order_id, provider, source, provider_event_id, provider_order_id, payment_id, entity_id,
@@ -61,15 +62,19 @@ SELECT id, order_id, payment_id, entity_id, status, source, amount_minor, cumula
        body_sha256, true AS is_new
   FROM added
 UNION ALL
-SELECT id, order_id, payment_id, entity_id, status, source, amount_minor, cumulative, currency, provider, NULL, false
-  FROM payment_facts WHERE order_id = ANY ($1)
+SELECT fact.id, wanted.order_id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.amount_minor,
+       fact.cumulative, fact.currency, fact.provider, NULL, false
+  FROM (SELECT DISTINCT order_id FROM unnest($1::text[]) AS told (order_id)) AS wanted
+ CROSS JOIN LATERAL (SELECT * FROM payment_facts WHERE order_id = wanted.order_id OFFSET 0) AS fact
 UNION ALL
 SELECT fact.id, wanted.order_id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.amount_minor,
        fact.cumulative, fact.currency, fact.provider, NULL, false
   FROM (SELECT DISTINCT order_id, provider, provider_order_id
           FROM unnest($1::text[], $2::text[], $5::text[]) AS told (order_id, provider, provider_order_id)) AS wanted
-  JOIN payment_facts fact ON fact.provider = wanted.provider AND fact.provider_order_id = wanted.provider_order_id
- WHERE fact.order_id IS NULL AND wanted.order_id IS NOT NULL
+ CROSS JOIN LATERAL (SELECT * FROM payment_facts
+                      WHERE order_id IS NULL AND provider = wanted.provider
+                        AND provider_order_id = wanted.provider_order_id OFFSET 0) AS fact
+ WHERE wanted.order_id IS NOT NULL
  ORDER BY id
 """
 _UPDATE = """
