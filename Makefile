@@ -31,6 +31,9 @@ bench-engine: build ## how fast Kafka is drained, beside a bare loop (RECORDS=10
 bench-assignment: build ## how fast and how well trainers are assigned, at 10,000 and 100,000 trainers; some minutes
 	$(BIN)/python -m bench.bench_assignment --seeds $(or $(SEEDS),3) --decisions $(or $(DECISIONS),2000)
 
+bench-gateway: build ## confirmations in a second, beside a hello-world and a naive build (ROUNDS=5)
+	$(BIN)/python -m bench.bench_gateway --rounds $(or $(ROUNDS),5)
+
 up: build ## the whole system in the foreground, with URLs and curl lines
 	@$(BIN)/coursepay up
 
@@ -94,4 +97,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos bench-assignment bench-engine up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
+.PHONY: help demo test chaos bench-assignment bench-engine bench-gateway up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
