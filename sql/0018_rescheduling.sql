@@ -1,5 +1,5 @@
 -- A session is held at another time, by agreement of those who take part.
--- depends: 0011_session_changes 0014_conflict_ladder
+-- depends: 0017_importing_purchases
 
 -- migrate: apply
 

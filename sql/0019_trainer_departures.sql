@@ -1,5 +1,5 @@
 -- A trainer leaves: what they would have taught goes to others, or waits for a person, as a job with a report.
--- depends: 0016_moving_allocations
+-- depends: 0018_rescheduling
 
 -- migrate: apply
 

@@ -31,9 +31,12 @@ async def test_after_as_many_deaths_as_it_takes_to_be_sure(ladder: Settings) -> 
         assert deaths <= CRASHES_MAX + MARKS_MAX
     assert deaths == CRASHES_MAX + MARKS_MAX
     assert set(await handled(ladder.required_database_url())) == set(ORDERS)
-    (letter,) = await dead_letters(ladder)
-    assert (letter.key, letter.header("error-kind")) == (DEADLY.encode(), "crash")
-    assert letter.value == records[orders.index(DEADLY)].value
+    # One, or copies of it: with a session this short, a busy machine may set it aside and lose the partition before the
+    # commit.
+    letters = await dead_letters(ladder)
+    assert {(letter.key, letter.header("error-kind"), letter.value) for letter in letters} == {
+        (DEADLY.encode(), "crash", records[orders.index(DEADLY)].value)
+    }
 
 
 async def _lives_until_all_is_done(settings: Settings) -> bool:

@@ -128,6 +128,12 @@ async def test_a_table_in_use_is_not_the_files_fault(
     assert await migrate(empty_url, directory) == ["9999_later"]
 
 
+def test_each_file_depends_on_the_one_before() -> None:
+    """So that there is one order: the one of their numbers."""
+    for name, before in zip(NAMES[1:], NAMES, strict=False):
+        assert f"\n-- depends: {before}\n" in (SQL_DIRECTORY / f"{name}.sql").read_text(), name
+
+
 async def test_a_file_of_another_form_is_refused(empty_url: str, tmp_path: Path) -> None:
     (tmp_path / "0001_formless.sql").write_text("CREATE TABLE first ()")
     with pytest.raises(ConfigurationError, match="begins with one line of comment"):
