@@ -51,7 +51,7 @@ async def test_postgresql_away(own_stack: Stack, tmp_path: Path) -> None:
 
     shown = await shown_on(own_stack, tmp_path, plan, meanwhile=stop_postgresql)
     assert_balanced(shown, plan)
-    # Honest answers: refused for now, never a false success, never a gateway that hangs up. Who had no order yet when it
-    # went away was refused there, and asked again.
+    # Honest answers: refused for now, never a false success, never a gateway that hangs up. Who had no order yet was
+    # refused there, and asked again.
     assert set(shown.ledger.answers) <= {200, 503}
     assert {kind for _worker, kind, _cause in shown.ledger.dead_letters} == {"poison", "transient"}
