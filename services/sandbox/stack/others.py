@@ -36,6 +36,17 @@ def is_running(pid: int, mark: str) -> bool:
     return pid in pids_with(mark)
 
 
+def has_process(pid: int) -> bool:
+    """Whether the system knows the id, be it of one that ended and waits for its parent to notice."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def end_other(pid: int, mark: str, number: signal.Signals) -> None:
     """Ends a process that is not our child, paused or not: with `number`, then killed. Nothing happens when it is
     gone.

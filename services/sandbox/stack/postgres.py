@@ -15,6 +15,7 @@ import asyncpg
 
 from services.common.errors import ConfigurationError
 from services.sandbox.ports import free_ports
+from services.sandbox.stack.others import has_process, is_running
 from services.sandbox.stack.process import ServerProcess
 from services.sandbox.stack.server import ORDERLY, POSTGRESQL, Remains, data_outside, mark_of
 from services.sandbox.stack.waiting import wait_until
@@ -22,6 +23,8 @@ from services.sandbox.stack.waiting import wait_until
 _START_S = 60.0
 _PREPARE_S = 120.0
 _ANSWER_S = 2.0
+# Its children end by themselves within that time too.
+_NOTICED_S = 5.0
 _PORT_TRIES = 3
 _LOGIN = "coursepay"
 # Durability stays as it is by default: a figure measured without it would be a lie.
@@ -106,6 +109,7 @@ class PostgresProcess:
         )
 
     def _start_on(self, port: int) -> None:
+        self._forget_dead_server()
         self._process = self._server(port)
         self._process.start()
         address = self._address_on(port)
@@ -113,6 +117,20 @@ class PostgresProcess:
         if self._process.pid is None or not answers(address):
             self._process.stop()
             raise ConfigurationError(f"PostgreSQL did not start; the end of its log:\n{self._process.last_lines()}")
+
+    def _forget_dead_server(self) -> None:
+        """PostgreSQL takes a killed server for a running one until its parent has noticed the death, and some parents,
+        such as the first process of a container, are slow or never do.
+        """
+        note = self._data / "postmaster.pid"
+        try:
+            pid = int(note.read_text().partition("\n")[0])
+        except (FileNotFoundError, ValueError):
+            return
+        if is_running(pid, mark_of(self._directory)):
+            return
+        if not wait_until(lambda: not has_process(pid), within_s=_NOTICED_S):
+            note.unlink()
 
     def _prepare(self) -> None:
         password = secrets.token_urlsafe(18)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.sandbox.stack.server import data_outside
@@ -94,6 +96,22 @@ async def test_what_a_crash_or_another_version_left_is_no_hindrance(directory: P
     assert await both_answer(*addresses_of(output))
 
 
+async def test_a_server_whose_death_its_parent_never_noticed_is_started_again(directory: Path) -> None:
+    code, output, _ = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    assert code == 0
+    await ask(addresses_of(output)[1], "CREATE TABLE kept AS SELECT 1 AS n")
+    await coursepay("stack", "down", "--directory", str(directory))
+    user = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+    ended = _never_waited_for(user)
+    await eventually(lambda: psutil.Process(ended.pid).status() == psutil.STATUS_ZOMBIE)
+    home = directory / "postgresql" if user is None else data_outside(directory / "postgresql")
+    (home / "data" / "postmaster.pid").write_text(f"{ended.pid}\n{home / 'data'}\n")
+    code, output, errors = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    ended.wait()
+    assert code == 0, errors
+    assert await ask(addresses_of(output)[1], "SELECT n FROM kept") == 1
+
+
 async def test_who_only_reads_a_log_is_left_alone(directory: Path) -> None:
     code, _, _ = await coursepay("stack", "up", "--directory", str(directory))
     assert code == 0
@@ -125,6 +143,11 @@ async def test_a_normal_user_can_do_it_too() -> None:
         code, said, _ = await coursepay("stack", "down", *arguments, environment=environment, as_normal_user=True)
         assert (code, said) == (0, "stopped\n")
         assert not processes_of(home)
+
+
+def _never_waited_for(user: int | None) -> subprocess.Popen[bytes]:
+    """As the first process of a container may leave its children."""
+    return subprocess.Popen(["/bin/true"], user=user)
 
 
 def _evaluated(lines: str) -> str:
