@@ -3,11 +3,14 @@
 The first dispatch of a partition after its assignment writes one row, which a clean end removes: no cost per batch. A
 row found there is an unclean end. After CRASHES_MAX of them without progress the partition is handled with care: one
 record at a time with a mark before each, ahead of decoding. A record whose mark survived MARKS_MAX deaths is the one.
+
+While a mark stands, nothing else of the process is handled (`Hands`), and it is taken away before anything else is: a
+death cannot be blamed on a record of another partition.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -50,6 +53,10 @@ _MARK = """
     WHERE worker = $1 AND topic = $2 AND kafka_partition = $3
     RETURNING CASE WHEN marked_offset = $4 THEN mark_crashes ELSE 0 END
 """
+_UNMARK = """
+    UPDATE worker_crashes SET marked_offset = NULL, mark_crashes = 0
+    WHERE worker = $1 AND topic = $2 AND kafka_partition = $3 AND marked_offset = $4
+"""
 _END_OF_CARE = """
     UPDATE worker_crashes SET unclean_starts = 0, marked_offset = NULL, mark_crashes = 0, committed_offset = $4
     WHERE worker = $1 AND topic = $2 AND kafka_partition = $3
@@ -61,10 +68,40 @@ _LEAVE = """
 """
 
 
+class Hands:
+    """What the process has in hand: any number of records together, or one suspect alone."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._held = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        # Behind a suspect that waits, or it would wait forever.
+        async with self._turn:
+            self._held += 1
+            self._empty.clear()
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if not self._held:
+                self._empty.set()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        async with self._turn:
+            await self._empty.wait()
+            yield
+
+
 class CrashWatch:
     """Of one worker process."""
 
     def __init__(self, database: Database, worker: str) -> None:
+        self.hands = Hands()
         self._database = database
         self._worker = worker
         # Partition -> generation that was written down.
@@ -105,18 +142,24 @@ class CrashWatch:
             return False
         async with self._database.connection() as connection:
             survived = await connection.fetchval(_MARK, self._worker, *record.place, record.offset)
-        self._marked[record.place] = record.offset
-        return survived is not None and survived >= MARKS_MAX
+        is_deadly = survived is not None and survived >= MARKS_MAX
+        if not is_deadly:
+            self._marked[record.place] = record.offset
+        return is_deadly
 
     async def survived(self, delivery: Delivery, *, deadly: bool) -> None:
         """A record handled with care is finished. Care ends with the culprit, or when all suspects have passed."""
         record = delivery.record
-        self._careful[record.place] = 0 if deadly else self._careful.get(record.place, 0) - 1
-        if self._careful[record.place] <= 0:
-            del self._careful[record.place]
-            self._marked.pop(record.place, None)
-            async with self._database.connection() as connection:
+        suspects = 0 if deadly else self._careful.get(record.place, 0) - 1
+        async with self._database.connection() as connection:
+            if suspects > 0:
+                await connection.execute(_UNMARK, self._worker, *record.place, record.offset)
+            else:
                 await connection.execute(_END_OF_CARE, self._worker, *record.place, record.offset + 1)
+        self._marked.pop(record.place, None)
+        self._careful[record.place] = suspects
+        if suspects <= 0:
+            del self._careful[record.place]
 
     async def left(self, partitions: Collection[Partition]) -> None:
         """A clean end: nothing of them is in flight."""

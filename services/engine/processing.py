@@ -34,8 +34,6 @@ class Turns:
     def __init__(self, *, database: Gate, kafka: Gate, guard: FloodGuard, pauses: Pauses) -> None:
         self.database = database
         self.guard = guard
-        # Marks are per partition: with care, one record of the whole process at a time.
-        self.care = asyncio.Lock()
         self._kafka = kafka
         self._pauses = pauses
         self._trying = asyncio.Lock()
@@ -95,36 +93,46 @@ class Processor:
                 self._handling.decode_ahead(waiting)
             while waiting:
                 await self._turns.next()
-                async with self._handling_places:
-                    handled, seconds = await self._turns.database.run(partial(self._handle, waiting))
-                reached(AFTER_COMMIT)
-                leaving = self._admitted(handled)
-                async with self._settling_places:
-                    await self._settler.settle(leaving)
-                reached(AFTER_ACKNOWLEDGEMENT)
-                self._lane.finish([delivery for delivery, _ in leaving])
-                self._measures.handled(leaving, seconds)
-                await self._note_survivors(leaving)
+                if not self._crashes.has_begun(waiting):
+                    await self._turns.database.run(partial(self._begin, waiting))
+                # The suspects last, one by one.
+                alone = all(self._crashes.asks_care(delivery) for delivery in waiting)
+                async with self._crashes.hands.alone() if alone else self._crashes.hands.together():
+                    leaving = await self._step(waiting, alone)
                 gone = {delivery for delivery, _ in leaving}
                 waiting = self._lane.current([delivery for delivery in waiting if delivery not in gone])
 
-    async def _handle(self, waiting: Sequence[Delivery], probing: bool) -> tuple[Handled, float]:  # noqa: FBT001
+    async def _step(self, waiting: Sequence[Delivery], alone: bool) -> Handled:  # noqa: FBT001
+        """Finishes some of them, and returns those."""
+        async with self._handling_places:
+            handled, seconds = await self._turns.database.run(partial(self._handle, waiting, alone))
+        reached(AFTER_COMMIT)
+        leaving = self._admitted(handled)
+        async with self._settling_places:
+            await self._settler.settle(leaving)
+        reached(AFTER_ACKNOWLEDGEMENT)
+        self._lane.finish([delivery for delivery, _ in leaving])
+        self._measures.handled(leaving, seconds)
+        await self._note_survivors(leaving)
+        return leaving
+
+    async def _begin(self, waiting: Sequence[Delivery], _probing: bool) -> None:  # noqa: FBT001
+        await self._crashes.begin(self._lane.current(waiting))
+
+    async def _handle(self, waiting: Sequence[Delivery], alone: bool, probing: bool) -> tuple[Handled, float]:  # noqa: FBT001
         """Handles those that may be handled together now; none when nothing is ours any more."""
-        current = self._lane.current(waiting)
-        part = current[:1] if probing or self._turns.guard.tripped else current
+        part = [delivery for delivery in self._lane.current(waiting) if self._crashes.asks_care(delivery) == alone]
+        if alone or probing or self._turns.guard.tripped:
+            del part[1:]
         if not part:
             return [], 0.0
-        await self._crashes.begin(part)
         started = time.perf_counter()
         self._measures.begun(part)
-        carefree = [delivery for delivery in part if not self._crashes.asks_care(delivery)]
-        if carefree:
-            reached(BEFORE_HANDLING)
-            outcomes = await self._handling.handle(carefree)
-            return list(zip(carefree, outcomes, strict=True)), time.perf_counter() - started
-        async with self._turns.care:
-            outcome = await self._handle_with_care(part[0])
-        return [(part[0], outcome)], time.perf_counter() - started
+        if alone:
+            return [(part[0], await self._handle_with_care(part[0]))], time.perf_counter() - started
+        reached(BEFORE_HANDLING)
+        outcomes = await self._handling.handle(part)
+        return list(zip(part, outcomes, strict=True)), time.perf_counter() - started
 
     async def _handle_with_care(self, delivery: Delivery) -> Outcome:
         if await self._crashes.is_deadly(delivery):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from services.common.errors import TransientError
+from services.engine.crashes import Hands
 from services.engine.guard import FloodGuard
 from services.engine.outcomes import Done, Outcome, Retry
 from services.engine.processing import Processor
@@ -26,6 +27,7 @@ class Stage:
     began = False
 
     def __init__(self, outcomes: dict[int, Outcome]) -> None:
+        self.hands = Hands()
         self.turns: list[str] = []
         self.outcomes = outcomes
         self.gone: set[int] = set()
