@@ -48,8 +48,8 @@ MISTAKES = (400, 415, 422)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """`roles` empty: no token is asked for. `answers`: status -> model, None for an answer without JSON;
-    `problems`: the other statuses, besides those that every route may give.
+    """`roles` empty: no token is asked for. `answers`: status -> model, another content type, or None without a
+    body; `problems`: the other statuses, besides those that every route may give.
     """
 
     method: str
@@ -62,7 +62,7 @@ class Endpoint:
     raw_body: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     parameters: tuple[Parameter, ...] = ()
-    answers: Mapping[int, type[BaseModel] | str]
+    answers: Mapping[int, type[BaseModel] | str | None]
     problems: tuple[int, ...] = ()
     headers: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     hidden: bool = False

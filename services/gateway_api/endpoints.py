@@ -9,7 +9,7 @@ from aiohttp import web
 from services.gateway_api import answers as told
 from services.gateway_api.admin_endpoints import admin_endpoints
 from services.gateway_api.confirm_body import ConfirmBody
-from services.gateway_api.endpoint import KEY, MISTAKES, PAGE, Endpoint
+from services.gateway_api.endpoint import KEY, MISTAKES, PAGE, Endpoint, Parameter
 from services.gateway_api.limits import WEBHOOK_BYTES_MAX
 from services.gateway_api.order_body import OrderBody
 from services.gateway_api.roles import OWNER_OR_STAFF, STUDENT
@@ -69,9 +69,11 @@ def _payments() -> Iterator[Endpoint]:
     yield Endpoint(
         method="GET",
         path="/api/v1/payments/{orderId}",
-        summary="How far a payment is.",
+        summary="How far a payment is; Retry-After while more is to come.",
         roles=OWNER_OR_STAFF,
-        answers={200: told.PaymentAnswer},
+        parameters=(Parameter(name="If-None-Match", where="header", schema={"type": "string"}),),
+        answers={200: told.PaymentAnswer, 304: None},
+        headers={200: ("ETag", "Retry-After"), 304: ("ETag", "Retry-After")},
         problems=(404,),
     )
 

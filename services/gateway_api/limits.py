@@ -64,6 +64,8 @@ OUTBOX_BLOCKED_WAIT_MAX_S = 600.0
 # Under the policy `capture` a browser waits so long for the provider's word.
 CAPTURE_FETCH_S = 1.2
 CONFIRM_AGAIN_S = 2
+# How often a page may ask about a payment that is on its way.
+POLL_S_MIN, POLL_S_MAX = 2, 60
 FORM_FIELDS_MAX = 50
 
 TASKS_POLL_S = 1.0

@@ -59,14 +59,16 @@ def cors(origins: frozenset[str]) -> Middleware:
                 status=204,
                 headers={
                     hdrs.ACCESS_CONTROL_ALLOW_METHODS: "GET, POST, PUT",
-                    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "authorization, content-type, idempotency-key, x-request-id",
+                    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: (
+                        "authorization, content-type, idempotency-key, if-none-match, x-request-id"
+                    ),
                     hdrs.ACCESS_CONTROL_MAX_AGE: "600",
                 },
             )
         else:
             response = await handler(request)
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "Location, Retry-After, X-Request-Id"
+        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = "ETag, Location, Retry-After, X-Request-Id"
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         return response
 

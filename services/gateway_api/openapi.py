@@ -65,7 +65,7 @@ def statuses_of(endpoint: Endpoint) -> frozenset[int]:
 
 def _schemas(endpoints: list[Endpoint]) -> tuple[Mapping[type[BaseModel], Json], Json]:
     bodies = {endpoint.body for endpoint in endpoints if endpoint.body is not None}
-    told = {model for endpoint in endpoints for model in endpoint.answers.values() if not isinstance(model, str)}
+    told = {model for endpoint in endpoints for model in endpoint.answers.values() if isinstance(model, type)}
     modes: dict[type[BaseModel], JsonSchemaMode] = dict.fromkeys(_by_name(bodies), "validation")
     modes |= dict.fromkeys(_by_name(told | {ProblemAnswer}), "serialization")
     found, definitions = models_json_schema(list(modes.items()), ref_template=_REF)
@@ -142,7 +142,7 @@ def _response(endpoint: Endpoint, status: int, refs: Mapping[type[BaseModel], Js
     response: Json = {"description": HTTPStatus(status).phrase}
     if isinstance(model, str):
         response["content"] = {model: {}}
-    else:
+    elif model is not None:
         content_type = CONTENT_TYPE if model is ProblemAnswer else _JSON
         response["content"] = {content_type: {"schema": refs[model]}}
     headers: Json = {name: {"schema": {"type": "string"}} for name in endpoint.headers.get(status, ())}
