@@ -25,6 +25,11 @@ test: build ## every test, against a real Kafka and a real PostgreSQL
 chaos: build ## kill, pause and cut everything over many seeds (SEEDS=20), or over one again (SEED=7)
 	$(BIN)/pytest tests/chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20))
 
+fuzz: build ## mutants of all that comes from outside (MUTANTS=10000000), generated requests (CASES=50000); an hour
+	$(BIN)/python -m tests.fuzz --mutants $(or $(MUTANTS),10000000)
+	COURSEPAY_TEST_REQUESTS=$(or $(CASES),50000) $(BIN)/pytest --timeout 7200 -k generated_requests \
+		tests/contract/http/test_the_document_is_the_api.py
+
 bench-engine: build ## how fast Kafka is drained, beside a bare loop (RECORDS=100000 ROUNDS=5); some minutes
 	$(BIN)/python -m bench.bench_engine --records $(or $(RECORDS),100000) --rounds $(or $(ROUNDS),5)
 

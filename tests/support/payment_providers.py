@@ -1,5 +1,6 @@
 """Providers with known secrets that call nobody, and bodies as the real ones send them."""
 
+import base64
 import hashlib
 import hmac
 import json
@@ -8,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from services.gateway_api.providers.calls import ProviderApi
+from services.gateway_api.providers.cashfree import Cashfree
 from services.gateway_api.providers.razorpay import Razorpay
 from services.gateway_api.providers.stripe import Stripe
 
@@ -15,6 +17,7 @@ KEY_SECRET = b"key_secret"
 OLD_KEY_SECRET = b"old_key_secret"
 WEBHOOK_SECRET = b"webhook_secret"
 STRIPE_SECRET = b"whsec_test_secret"
+CASHFREE_SECRET = b"cashfree_secret"
 NOW = 1_800_000_000
 
 
@@ -29,6 +32,10 @@ def razorpay_without_network() -> Razorpay:
 
 def stripe_without_network(now: float = NOW) -> Stripe:
     return Stripe(_no_api("stripe"), webhook_secrets=(STRIPE_SECRET,), clock=lambda: now)
+
+
+def cashfree_without_network() -> Cashfree:
+    return Cashfree(_no_api("cashfree"), client_id="id", client_secrets=(CASHFREE_SECRET,))
 
 
 def hmac_hex(secret: bytes, message: bytes) -> str:
@@ -49,6 +56,11 @@ def webhook_headers(body: bytes, *, secret: bytes = WEBHOOK_SECRET, event_id: st
 
 def stripe_headers(body: bytes, *, at: int = NOW, secret: bytes = STRIPE_SECRET) -> dict[str, str]:
     return {"Stripe-Signature": f"t={at},v1={hmac_hex(secret, str(at).encode() + b'.' + body)}"}
+
+
+def cashfree_headers(body: bytes) -> dict[str, str]:
+    digest = hmac.digest(CASHFREE_SECRET, str(NOW).encode() + body, hashlib.sha256)
+    return {"x-webhook-timestamp": str(NOW), "x-webhook-signature": base64.b64encode(digest).decode()}
 
 
 def razorpay_event(event: str, **entities: dict[str, Any]) -> bytes:

@@ -1,7 +1,9 @@
 """The OpenAPI document against the routes, and generated requests against the document."""
 
 import asyncio
+import os
 import re
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ from services.gateway_api.roles import Role
 from tests.support.gateway import Gateway, add_course, running_gateway
 
 PACKAGE = Path(__file__).parents[3] / "services" / "gateway_api"
-EXAMPLES = 20
+# `make fuzz` asks for more.
+REQUESTS = int(os.environ.get("COURSEPAY_TEST_REQUESTS", "600"))
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -64,7 +67,7 @@ def test_every_problem_that_the_code_raises_is_explained() -> None:
 
 
 async def test_generated_requests_meet_no_surprise(database_url: str, tmp_path: Path) -> None:
-    """Each operation with every role at once, some hundred requests in all: no 5xx, no undocumented status or body."""
+    """Each operation with every role at once: no 5xx, no undocumented status or body."""
     await add_course(database_url)
     async with running_gateway(database_url, tmp_path, rate_limits="off") as gateway:
         await asyncio.to_thread(_try_out, gateway.url, gateway.headers(*Role))
@@ -72,13 +75,12 @@ async def test_generated_requests_meet_no_surprise(database_url: str, tmp_path: 
 
 def _try_out(url: str, headers: dict[str, str]) -> None:
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    for found in schema.get_all_operations():
-        operation = found.ok()
-        if "enrollments" in operation.path:
-            continue
+    operations = [found.ok() for found in schema.get_all_operations()]
+    tried = [operation for operation in operations if "enrollments" not in operation.path]
+    for operation in tried:
 
         @hypothesis.settings(
-            max_examples=EXAMPLES,
+            max_examples=ceil(REQUESTS / len(tried)),
             deadline=None,
             derandomize=True,
             database=None,
