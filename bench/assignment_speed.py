@@ -43,7 +43,7 @@ SELECT again.id, sequence_no, session.trainer_id, session.student_id, session.co
        ON session.allocation_id = first.id
  WHERE first.status = 'approved'
 """
-Connection = asyncpg.Connection  # type: ignore[type-arg]
+Connection = asyncpg.Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,11 +29,11 @@ from services.sandbox.stack import temporary_stack
 RESULTS = Path(__file__).parent / "results" / "engine.jsonl"
 
 
-def payments(count: int) -> list[OutgoingRecord]:
+def payments(count: int, *, first: int = 0) -> list[OutgoingRecord]:
     codec, topic = load_codec(), EVENT_TOPICS[PaymentSucceeded]
     slots = [f"{hour:02}:00" for hour in range(8, 20)]
     records = []
-    for number in range(count):
+    for number in range(first, first + count):
         order_id = f"ord_{number:08}"
         event = PaymentSucceeded(
             event_id=order_event_id("PaymentSucceeded", order_id),

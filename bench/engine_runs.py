@@ -73,7 +73,7 @@ async def place_for_a_run(settings: Settings, *, partitions: int) -> AsyncIterat
 
 
 @asynccontextmanager
-async def running(settings: Settings, module: str, log: Path) -> AsyncIterator[Samples]:
+async def running(settings: Settings, module: str, log: Path, *, every_s: float = 0.05) -> AsyncIterator[Samples]:
     """A process of its own that drains, until the block ends; its CPU time and memory. Raises when it does not end
     well.
     """
@@ -92,7 +92,7 @@ async def running(settings: Settings, module: str, log: Path) -> AsyncIterator[S
             sys.executable, "-m", module, env=environment, stdout=output, stderr=output
         )
     try:
-        async with sampled(process.pid) as samples:
+        async with sampled(process.pid, every_s=every_s) as samples:
             yield samples
             process.send_signal(signal.SIGTERM)
             code = await asyncio.wait_for(process.wait(), _STOP_S)

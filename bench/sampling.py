@@ -43,7 +43,7 @@ class Samples:
 
 
 @asynccontextmanager
-async def sampled(pid: int) -> AsyncIterator[Samples]:
+async def sampled(pid: int, *, every_s: float = _EVERY_S) -> AsyncIterator[Samples]:
     samples = Samples()
     process = psutil.Process(pid)
 
@@ -53,7 +53,7 @@ async def sampled(pid: int) -> AsyncIterator[Samples]:
                 with process.oneshot():
                     times, memory = process.cpu_times(), process.memory_info()
                 samples.taken.append(Sample(time.time(), times.user + times.system, memory.rss))
-                await asyncio.sleep(_EVERY_S)
+                await asyncio.sleep(every_s)
 
     task = asyncio.create_task(watch())
     try:
