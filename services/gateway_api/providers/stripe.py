@@ -119,7 +119,7 @@ class Stripe:
 
     def _check(self, header: str, body: bytes) -> Proof:
         """Raises InvalidSignatureError. The timestamp is signed, so an old message can't be given a new one."""
-        parts = [part.strip().partition("=") for part in header.split(",")]
+        parts = [part.partition("=") for part in header.split(",")]
         times = [value for name, _, value in parts if name == "t"]
         if len(times) != 1 or not _is_timestamp(times[0]) or abs(self._clock() - int(times[0])) > TOLERANCE_S:
             raise InvalidSignatureError

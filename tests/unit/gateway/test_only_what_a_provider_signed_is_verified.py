@@ -1,9 +1,8 @@
-"""Signatures, with the official SDK's own vectors and the SDK as an oracle."""
+"""Signatures: what is genuine, what is not, and that nonsense is only ever not genuine."""
 
 from typing import Any
 
 import pytest
-import razorpay
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,11 +10,9 @@ from services.gateway_api.payments import Meaning
 from services.gateway_api.providers import InvalidSignatureError, Proof, VerifiedPayment
 from services.gateway_api.providers.verified import check_hmac
 from tests.support.payment_providers import (
-    KEY_SECRET,
     NOW,
     OLD_KEY_SECRET,
     STRIPE_SECRET,
-    WEBHOOK_SECRET,
     callback,
     hmac_hex,
     razorpay_event,
@@ -28,7 +25,6 @@ from tests.support.payment_providers import (
 
 # razorpay-python, tests/test_client_utility.py: key_secret, fake_order_id, fake_payment_id.
 VECTOR = "b2335e3b0801106b84a7faff035df56ecffde06918c9ddd1f0fafbb37a51cc89"
-ids = st.from_regex(r"[A-Za-z0-9_]{1,64}", fullmatch=True)
 
 
 def test_the_sdks_vector_is_accepted() -> None:
@@ -41,21 +37,6 @@ def test_the_sdks_vector_is_accepted() -> None:
     assert (said.provider_order_id, said.payment_id, said.meaning) == (
         "fake_order_id", "fake_payment_id", Meaning.SIGNED,
     )  # fmt: skip
-
-
-@given(order_id=ids, payment_id=ids)
-def test_the_sdk_and_we_agree_on_callbacks(order_id: str, payment_id: str) -> None:
-    fields = callback(order_id, payment_id)
-    assert razorpay.Client(auth=("id", KEY_SECRET.decode())).utility.verify_payment_signature(fields)
-    assert razorpay_without_network().read_callback(fields, b"").payment_id == payment_id
-
-
-@given(body=st.binary(max_size=300).filter(lambda body: body.isascii()))
-def test_the_sdk_and_we_agree_on_webhooks(body: bytes) -> None:
-    headers = webhook_headers(body)
-    utility = razorpay.Client(auth=("id", "secret")).utility
-    assert utility.verify_webhook_signature(body.decode(), headers["X-Razorpay-Signature"], WEBHOOK_SECRET.decode())
-    assert razorpay_without_network().read_webhook(headers, body).body == body
 
 
 def test_an_old_secret_is_live_and_told_apart() -> None:
