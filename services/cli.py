@@ -11,6 +11,7 @@ from services.commands import (
     import_data,
     keys,
     migrate,
+    repair,
     run,
     sandbox,
     schemas,
@@ -42,6 +43,7 @@ app.command()(seed.seed)
 app.command()(token.token)
 app.add_typer(keys.app, name="keys")
 app.add_typer(assignments.app, name="assignments")
+app.add_typer(repair.app, name="repair")
 app.add_typer(import_data.app, name="import")
 app.command()(run.run)
 app.command()(settings.settings)

@@ -82,6 +82,14 @@ DRIFT = Panel(
     limit=1,
     alert="CoursepayProgressDrift",
 )
+LOAD_DRIFT = Panel(
+    title="Trainers whose load differs from a recount",
+    question="Is anybody refused, or given too much, by a wrong count? Looked at every ten minutes.",
+    unit="short",
+    queries=[("max(coursepay_load_drift_trainers)", "trainers")],
+    limit=1,
+    alert="CoursepayLoadDrift",
+)
 END_TO_END = Panel(
     title="From payment to done",
     question="How long does a student wait after paying, for nine in ten?",

@@ -5,14 +5,16 @@ emit is not known from its traces. The event's id follows from the decision, so 
 """
 
 from services.assignment_worker.allocations import Decision, adjust, assign
+from services.assignment_worker.tally import Tally
 from services.common.database import Transaction
 from services.common.errors import TransientError
 from services.common.events import Event, PurchaseAdjusted, PurchaseCreated, allocation_event
 from services.engine.outcomes import Done, Outcome, Retry
 
 
-async def purchase_created(event: PurchaseCreated, transaction: Transaction) -> Outcome:
+async def purchase_created(event: PurchaseCreated, transaction: Transaction, *, tally: Tally) -> Outcome:
     decision = await assign(transaction, event.purchase_id)
+    tally.first_decision(decision)
     match decision["result"]:
         case "missing":
             # The row is committed before its event is sent: it is on its way from a standby, or from a restored backup.

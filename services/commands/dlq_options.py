@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from services.common.durations import parse_duration_s
 from services.common.errors import ConfigurationError
+from services.common.settings import parse_duration_s
 from services.common.topics import WORKERS
 from services.operations.replay.filters import KINDS, STATUSES, Filter, check_filter
 from services.operations.replay.refusals import BadFilterError

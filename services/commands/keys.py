@@ -15,10 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from services.common.database import Database, open_database
-from services.common.durations import parse_duration_s
 from services.common.errors import ConfigurationError, RecordError
 from services.common.runtime import EXIT_FAILED
-from services.common.settings import Settings
+from services.common.settings import Settings, parse_duration_s
 from services.common.validation import is_id
 from services.gateway_api.machine_keys import (
     MACHINE_ROLES,
@@ -56,7 +55,7 @@ def create(
 
     async def verb(database: Database) -> str:
         async with database.transaction() as transaction:
-            who = _actor(actor)
+            who = actor_from(actor)
             made = await add_machine_key(transaction, key_id, roles=role, created_by=who, lifetime=until)
             if made is None:
                 raise ConfigurationError(f"there is or was a key {key_id}; take another name")
@@ -96,7 +95,7 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], reason: _Reason
         async with database.transaction() as transaction:
             if not await revoke_machine_key(transaction, key_id):
                 raise ConfigurationError(f"there is no key {key_id} in use")
-            await transaction.execute(_AUDIT, _actor(actor), "key.revoke", key_id, reason, None)
+            await transaction.execute(_AUDIT, actor_from(actor), "key.revoke", key_id, reason, None)
 
     _run(verb)
     _print(f"{key_id} is revoked")
@@ -118,7 +117,7 @@ def _run(verb: Callable[[Database], Awaitable[Told]]) -> Told:
         raise typer.Exit(EXIT_FAILED) from None
 
 
-def _actor(given: str) -> str:
+def actor_from(given: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.@-]", "-", given or getpass.getuser())[:128]
 
 

@@ -1,21 +1,6 @@
-"""The metric catalogue: one line per instrument, with the question that it answers.
+"""The metric catalogue: one line per instrument, with the question that it answers. instruments.py makes them."""
 
-Every process exposes every name, so that dashboards never meet an unknown one. An instrument that only some services
-measure (`owners`) has no samples elsewhere: a zero from a process that did not look would be a lie.
-Known label values are exported as 0 from the start, else `increase()` misses the first failure.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
-from typing import TypeVar
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
-
+from services.common.instruments import Instruments
 from services.common.topics import WORKERS, Topics
 
 STAGES = ("purchase", "assignment", "notification")
@@ -25,6 +10,9 @@ CONFIRM_OUTCOMES = ("succeeded", "replayed", "pending", "refused", "unavailable"
 REPLAY_RESULTS = ("replayed", "skipped_done", "parked", "failed")
 PAUSE_REASONS = ("dependency", "flood", "backpressure")
 POOL_STATES = ("idle", "used")
+# assigned; missed: nobody was free, but one move of an allocation would free somebody; infeasible: not even that.
+ASSIGNMENT_OUTCOMES = ("assigned", "missed", "infeasible")
+FILTERS = ("specialty", "gender", "slot", "capacity", "radius", "student-clash", "expiry", "leave")
 DEPENDENCIES = ("kafka", "course_service", "push_service", "provider")
 
 # An edge on each objective: 2 s for a confirmation, 50 ms for retry lateness, 100 ms for the outbox.
@@ -32,40 +20,19 @@ FAST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 LATENESS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0)
 END_TO_END_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0)
 
-Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
-
 OPERATIONS = frozenset({"operations"})
 GATEWAY = frozenset({"gateway"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A line of the catalogue. `labels`: name -> its values here, none where they are only known later. `owners`: the
-    services that measure it, None for all.
-    """
-
-    name: str
-    kind: str
-    question: str
-    labels: dict[str, tuple[str, ...]]
-    owners: frozenset[str] | None = None
-    buckets: tuple[float, ...] = ()
-
-
-class Metrics:
+class Metrics(Instruments):
     """The instruments of one process. `service` is its name in `coursepay run`, e.g. `purchase-worker`."""
 
     def __init__(self, service: str, topics: Topics) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.service = service
-        self.registry = CollectorRegistry()
-        self.catalogue: list[Entry] = []
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
+        super().__init__(service)
         workers, tiers = tuple(WORKERS), tuple(topics.delays_s)
         workers_here = frozenset(WORKERS)
         own = (service,) if service in WORKERS else ()
-        histogram, counter, gauge = self._histogram, self._counter, self._gauge
+        histogram, counter, gauge = self.histogram, self.counter, self.gauge
 
         self.confirmation_duration = histogram(
             "coursepay_confirmation_duration_seconds",
@@ -153,6 +120,19 @@ class Metrics:
         self.progress_drift = gauge(
             "coursepay_progress_drift_rows", "How many progress rows differ from a recount?", OPERATIONS
         )
+        self.load_drift = gauge(
+            "coursepay_load_drift_trainers", "How many trainers have a load that differs from a recount?", OPERATIONS
+        )
+        self.assignments = counter(
+            "coursepay_assignments_total",
+            "How many purchases for which a trainer existed got one at once? Infeasible ones apart.",
+            outcome=ASSIGNMENT_OUTCOMES,
+        )
+        self.infeasible_assignments = counter(
+            "coursepay_infeasible_assignments_total",
+            "For what is there nobody, not even by a swap?",
+            filter=FILTERS,
+        )
         self.worker_paused = gauge(
             "coursepay_worker_paused",
             "Is a worker holding still, and why?",
@@ -199,51 +179,3 @@ class Metrics:
         self.sampler_last_success = gauge(
             "coursepay_sampler_last_success_timestamp_seconds", "How fresh are the sampled figures?", OPERATIONS
         )
-
-    def _counter(self, name: str, question: str, **labels: Sequence[str]) -> Counter:
-        self._note(name, "counter", question, labels)
-        return _with_zeros(Counter(name, question, tuple(labels), registry=self.registry), labels)
-
-    def _histogram(self, name: str, question: str, buckets: Sequence[float], **labels: Sequence[str]) -> Histogram:
-        self._note(name, "histogram", question, labels, buckets=buckets)
-        return _with_zeros(Histogram(name, question, tuple(labels), buckets=buckets, registry=self.registry), labels)
-
-    def _gauge(self, name: str, question: str, owners: frozenset[str] | None, **labels: Sequence[str]) -> Gauge:
-        self._note(name, "gauge", question, labels, owners=owners)
-        if owners is None or self.service in owners:
-            return _with_zeros(Gauge(name, question, tuple(labels), registry=self.registry), labels)
-        self.registry.register(_NameOnly(name, question))
-        return Gauge(name, question, tuple(labels), registry=None)
-
-    def _note(
-        self,
-        name: str,
-        kind: str,
-        question: str,
-        labels: Mapping[str, Sequence[str]],
-        *,
-        owners: frozenset[str] | None = None,
-        buckets: Sequence[float] = (),
-    ) -> None:
-        values = {label: tuple(known) for label, known in labels.items()}
-        entry = Entry(name=name, kind=kind, question=question, labels=values, owners=owners, buckets=tuple(buckets))
-        self.catalogue.append(entry)
-
-
-class _NameOnly(Collector):
-    """A family without samples: the name is known, this process does not measure it."""
-
-    def __init__(self, name: str, question: str) -> None:
-        self._family = GaugeMetricFamily(name, question)
-
-    def collect(self) -> Iterator[Metric]:
-        yield self._family
-
-    def describe(self) -> Iterator[Metric]:
-        yield self._family
-
-
-def _with_zeros(instrument: Instrument, labels: dict[str, Sequence[str]]) -> Instrument:
-    for values in product(*labels.values()) if labels else ():
-        instrument.labels(*values)
-    return instrument

@@ -8,10 +8,10 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 
-from services.common.durations import parse_duration_s
 from services.common.errors import ConfigurationError, RecordError
 from services.common.events import Event
 from services.common.limits import DEAD_LETTER_BYTES_MAX, HEADERS_BYTES_MAX, RETRY_JITTER
+from services.common.settings import parse_duration_s
 from services.common.topics import WORKERS, Topics
 from services.engine.failures import class_of, cut, fingerprint_of, message_of, stack_of
 from services.engine.outcomes import Dead, Retry

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from services.common.metrics import Entry, Metrics
+from services.common.instruments import Entry
+from services.common.metrics import Metrics
 from services.common.settings import PREFIX, Settings
 from services.common.topics import WORKERS, Topics
 from services.gateway_api.problem_types import PROBLEM_TYPES

@@ -1,14 +1,16 @@
 """Figures that must be zero, and that cost a walk through whole tables: so they are looked at every ten minutes.
 
-Progress that differs from a recount means that something wrote past the triggers. An active purchase without a decision
-about its trainer, not even a pending one, is a student whom the system has forgotten, or is about to.
-Tables, all read only: progress_drift, student_course_purchases, trainer_allocations.
+Progress that differs from a recount means that something wrote past the triggers; a trainer's load that does, past the
+functions. An active purchase without a decision about its trainer, not even a pending one, is a student whom the system
+has forgotten, or is about to.
+Tables, all read only: progress_drift, load_drift, student_course_purchases, trainer_allocations.
 """
 
 from services.common.database import Database
 from services.common.metrics import Metrics
 
 _DRIFT = "SELECT count(*) FROM progress_drift"
+_LOAD_DRIFT = "SELECT count(*) FROM load_drift"
 _UNALLOCATED = """
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(bought.created_at)), 0)::float8
   FROM student_course_purchases bought
@@ -27,7 +29,9 @@ class Recount:
         """Raises RecordError kinds."""
         async with self._database.connection() as connection:
             drift = await connection.fetchval(_DRIFT)
+            load_drift = await connection.fetchval(_LOAD_DRIFT)
             oldest_s = await connection.fetchval(_UNALLOCATED)
         self._metrics.progress_drift.set(drift)
+        self._metrics.load_drift.set(load_drift)
         # The clocks of two connections may differ by a moment.
         self._metrics.unallocated_oldest.set(max(0.0, oldest_s))

@@ -90,7 +90,12 @@ TABLES: Mapping[str, frozenset[str]] = {
     ),
     "services/operations/migrations": frozenset({"courses"}),
     "services/operations/purchase_import": frozenset({"courses", "student_course_purchases"}),
-    "services/operations/recount": frozenset({"progress_drift", "student_course_purchases", "trainer_allocations"}),
+    "services/operations/recount": frozenset(
+        {"load_drift", "progress_drift", "student_course_purchases", "trainer_allocations"}
+    ),
+    "services/operations/repairs": frozenset(
+        {"audit_log", "load_drift", "progress_drift", "rebuild_progress", "recount_load"}
+    ),
     "services/operations/releases": frozenset({"sweep_allocations"}),
     "services/operations/replay/counting": frozenset({"replay_items", "replay_runs"}),
     "services/operations/replay/discarding": frozenset({"audit_log"}),

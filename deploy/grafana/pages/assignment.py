@@ -1,7 +1,7 @@
 """Trainers found, and purchases that wait for one."""
 
 from deploy.grafana.panels import Page, Panel
-from deploy.grafana.shared import DRIFT, OUTCOMES, UNALLOCATED, quantile
+from deploy.grafana.shared import DRIFT, LOAD_DRIFT, OUTCOMES, UNALLOCATED, quantile
 
 PAGE = Page(
     uid="coursepay-assignment",
@@ -12,6 +12,31 @@ PAGE = Page(
             "Decisions",
             [
                 OUTCOMES["assignment"],
+                Panel(
+                    title="Success where a trainer existed",
+                    question="Do the promised 95% get one at once, of those who could?",
+                    unit="percentunit",
+                    queries=[
+                        (
+                            (
+                                'sum(increase(coursepay_assignments_total{outcome="assigned"}[1h]))'
+                                ' / sum(increase(coursepay_assignments_total{outcome=~"assigned|missed"}[1h]))'
+                            ),
+                            "assigned",
+                        )
+                    ],
+                    floor=0.95,
+                    alert="CoursepayAssignmentSuccessLow",
+                ),
+                Panel(
+                    title="Purchases for which nobody exists",
+                    question="What should the next trainers be able to do? By the filter that left nobody, an hour.",
+                    unit="short",
+                    kind="stack",
+                    queries=[
+                        ("sum by (filter) (increase(coursepay_infeasible_assignments_total[1h]))", "{{filter}}"),
+                    ],
+                ),
                 Panel(
                     title="Purchases that find no trainer",
                     question="Is it more than one in twenty of the last hour's?",
@@ -60,6 +85,7 @@ PAGE = Page(
                 ),
                 UNALLOCATED,
                 DRIFT,
+                LOAD_DRIFT,
             ],
         ),
     ],

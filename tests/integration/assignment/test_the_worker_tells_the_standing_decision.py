@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.assignment_worker.handler import purchase_adjusted, purchase_created
+from services.assignment_worker.tally import Tally
 from services.common.database import Database, open_database
 from services.common.errors import TransientError
 from services.common.events import (
@@ -16,7 +17,9 @@ from services.common.events import (
     allocation_event_id,
     order_event_id,
 )
+from services.common.metrics import Metrics
 from services.common.settings import Settings
+from services.common.topics import Topics
 from services.engine.outcomes import Done, Outcome, Retry
 from tests.support.assignment import COURSE, STUDENT, World
 from tests.support.events import schedule
@@ -48,7 +51,8 @@ def _created(purchase_id: UUID) -> PurchaseCreated:
 async def _handle(database: Database, event: PurchaseCreated | PurchaseAdjusted) -> Outcome:
     async with database.transaction() as transaction:
         if isinstance(event, PurchaseCreated):
-            return await purchase_created(event, transaction)
+            tally = Tally(Metrics("assignment-worker", Topics.of(Settings())))
+            return await purchase_created(event, transaction, tally=tally)
         return await purchase_adjusted(event, transaction)
 
 

@@ -22,7 +22,11 @@ from tests.support.rows import Connection
 
 GATEWAY, PURCHASE, ASSIGNMENT, NOTIFIER, OPERATIONS = SERVICE_ROLES
 # These act as the login and as the owner.
-_MIGRATOR = ("services.operations.migrations", "services.operations.database_roles")
+_MIGRATOR = (
+    "services.operations.migrations",
+    "services.operations.database_roles",
+    "services.operations.repairs",
+)
 # A command that acts as the purchase worker; its own test runs each of its statements.
 _IMPORT = ("services.operations.purchase_import",)
 # `coursepay keys` runs these, as operations; the gateway only looks keys up.
