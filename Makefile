@@ -105,4 +105,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos bench-assignment bench-engine bench-gateway bench-memory up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
+.PHONY: help demo test chaos fuzz bench-assignment bench-engine bench-gateway bench-memory up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
