@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,7 +21,9 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import Link, Span, SpanKind, Tracer
+from opentelemetry.trace import TracerProvider as TracerProviderApi
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from services.common.settings import Settings, has_otlp_endpoint
@@ -84,10 +87,13 @@ def configure_logging(settings: Settings, service: str) -> None:
 
 def configure_tracing(service: str) -> TracerProvider:
     """Spans are exported over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT (or its traces variant) is set; the SDK reads
-    the other OTEL_* variables, sampling included.
+    the other OTEL_* variables, sampling included. Without an endpoint nobody would see a span, so none is recorded;
+    trace ids are there all the same, in logs and headers.
     """
-    provider = TracerProvider(resource=Resource.create({"service.name": f"coursepay-{service}"}))
-    if has_otlp_endpoint():
+    exported = has_otlp_endpoint()
+    resource = Resource.create({"service.name": f"coursepay-{service}"})
+    provider = TracerProvider(resource=resource, sampler=None if exported else ALWAYS_OFF)
+    if exported:
         # Heavy to import, and most processes of a small installation never export.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
@@ -102,9 +108,16 @@ def span(
 ) -> Iterator[Span]:
     """A span that continues `traceparent` when given (and sane), else the current trace."""
     context = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
-    tracer = trace.get_tracer("coursepay")
-    with tracer.start_as_current_span(name, context=context, kind=kind, attributes=attributes) as started:
+    with _tracer_of(trace.get_tracer_provider()).start_as_current_span(
+        name, context=context, kind=kind, attributes=attributes
+    ) as started:
         yield started
+
+
+@lru_cache(maxsize=2)
+def _tracer_of(provider: TracerProviderApi) -> Tracer:
+    # Asking for a tracer costs as much as a span.
+    return provider.get_tracer("coursepay")
 
 
 def begin_trace(name: str, *, points_to: str | None, **attributes: str | int) -> str | None:
@@ -112,7 +125,7 @@ def begin_trace(name: str, *, points_to: str | None, **attributes: str | int) ->
     replay. None where nothing is traced.
     """
     earlier = trace.get_current_span(_PROPAGATOR.extract({"traceparent": points_to or ""})).get_span_context()
-    begun = trace.get_tracer("coursepay").start_span(
+    begun = _tracer_of(trace.get_tracer_provider()).start_span(
         name,
         context=Context(),
         kind=SpanKind.PRODUCER,
