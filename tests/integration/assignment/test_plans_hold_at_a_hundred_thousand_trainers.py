@@ -1,0 +1,138 @@
+"""The plans inside the functions, and the rows that they read, where reading a whole table would show."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import orjson
+import pytest
+
+from tests.support.assignment import SCHEDULE, World, world_in
+from tests.support.databases import cloned_database
+from tests.support.many_trainers import PURCHASES, add_many_trainers
+from tests.support.plans import Plans, explained
+
+_LARGE = {
+    "trainers",
+    "trainer_offers",
+    "trainer_allocations",
+    "tutoring_sessions",
+    "student_course_purchases",
+}
+_HOME = {"latitude": 13.0, "longitude": 78.0}
+# The first page of the search.
+_PAGE = 64
+
+
+@pytest.fixture(scope="module")
+def filled(template: str) -> Iterator[str]:
+    """The address of the one database that these tests share."""
+    with asyncio.Runner() as runner:
+        cloned = cloned_database(template)
+        url = runner.run(cloned.__aenter__())
+        runner.run(_fill(url))
+        yield url
+        runner.run(cloned.__aexit__(None, None, None))
+
+
+async def _fill(url: str) -> None:
+    async with world_in(url) as world:
+        await add_many_trainers(world.connection, orjson.dumps({"schedule": SCHEDULE}).decode())
+
+
+@pytest.fixture
+async def world(filled: str) -> AsyncIterator[World]:
+    """What a test changes is rolled back."""
+    connection = await asyncpg.connect(filled, server_settings={"timezone": "UTC"})
+    transaction = connection.transaction()
+    await transaction.start()
+    yield World(url=filled, connection=connection)
+    await transaction.rollback()
+    await connection.close()
+
+
+def _is_bounded(plans: Plans) -> None:
+    assert plans.steps
+    assert plans.read_as_a_whole() & _LARGE == set(), plans.steps
+
+
+async def test_a_search_reads_a_page_along_one_index(world: World) -> None:
+    # Plans for these values, and after five calls a generic one.
+    for number in range(8):
+        purchase = await world.purchase(f"order-{number}", student=f"student-{number}")
+        async with explained(world.connection) as plans:
+            assert (await world.assign(purchase))["result"] == "ok"
+        _is_bounded(plans)
+        searched = [step for step in plans.on("trainer_offers") if step.rows]
+        assert {step.index for step in searched} == {"trainer_offers_least_loaded", "trainer_offers_of_trainer"}
+        assert plans.rows_of("trainer_offers") <= _PAGE + 2
+        assert plans.indexes_on("trainer_time_off") == {"trainer_time_off_ranges"}
+        # Of each candidate and the student only what is at those times.
+        assert plans.rows_of("tutoring_sessions") <= 5
+
+
+async def test_a_rare_slot_is_searched_for_in_one_course_only(world: World) -> None:
+    purchase = await world.purchase("order-1", course="course-0007", timeSlot="03:00")
+    offered = await world.connection.fetchval("SELECT count(*) FROM trainer_offers WHERE course_id = 'course-0007'")
+    async with explained(world.connection) as plans:
+        assert (await world.assign(purchase))["filter"] == "slot"
+    _is_bounded(plans)
+    # Once for the wish, for each of the ten ways to relax it, and twice for what a person is told.
+    assert plans.rows_of("trainer_offers") <= 13 * offered
+
+
+async def test_in_person_only_those_in_reach_are_read(world: World) -> None:
+    for number in range(8):
+        purchase = await world.purchase(f"order-{number}", student=f"s-{number}", mode="in_person", location=_HOME)
+        async with explained(world.connection) as plans:
+            assert (await world.assign(purchase))["result"] == "ok"
+        _is_bounded(plans)
+        read = {step.index for step in plans.on("trainer_offers") if step.rows}
+        assert read == {"trainer_offers_nearby", "trainer_offers_of_trainer"}
+        in_reach = await world.connection.fetchval(
+            """
+            SELECT count(*) FROM trainer_offers
+             WHERE course_id = 'course-0001' AND in_person AND reach @> box(point(78, 13), point(78, 13))
+            """
+        )
+        assert plans.rows_of("trainer_offers") <= in_reach + 10
+
+
+async def test_who_waits_is_asked_about_by_what_was_freed(world: World) -> None:
+    async with explained(world.connection) as plans:
+        due = await world.connection.fetch("SELECT * FROM pendings_to_retry(200)")
+    assert due == []
+    _is_bounded(plans)
+    assert plans.indexes_on("trainer_offers") == {"trainer_offers_freed"}
+    # Nobody was freed, so that not one offer is read, however many wait.
+    assert plans.rows_of("trainer_offers") == 0
+    assert plans.rows_of("trainer_allocations") <= PURCHASES + 10
+
+
+async def test_a_trainer_who_comes_is_matched_with_those_of_the_course_only(world: World) -> None:
+    async with explained(world.connection) as plans:
+        await world.trainer("trainer-000777", courses=["course-0007"])
+    _is_bounded(plans)
+    assert plans.rows_of("trainer_offers") <= 5
+    async with explained(world.connection) as plans:
+        due = await world.connection.fetch("SELECT * FROM pendings_to_retry(200)")
+    assert len(due) == PURCHASES // 200
+    _is_bounded(plans)
+    assert plans.rows_of("trainer_offers") <= 2 * len(due)
+
+
+async def test_a_session_that_is_cancelled_frees_its_trainer_by_keys(world: World) -> None:
+    session = await world.connection.fetchval("SELECT id FROM tutoring_sessions WHERE sequence_no = 3 LIMIT 1")
+    async with explained(world.connection) as plans:
+        await world.connection.execute("SELECT cancel_session($1, 'staff-1')", session)
+    _is_bounded(plans)
+    assert plans.rows_of("trainer_offers") <= 5
+    assert plans.rows_of("tutoring_sessions") <= 100
+
+
+async def test_what_time_ends_is_swept_by_index(world: World) -> None:
+    await world.connection.execute("SET LOCAL enable_seqscan = off")
+    async with explained(world.connection) as plans:
+        await world.connection.execute("SELECT sweep_allocations(500)")
+    _is_bounded(plans)
+    assert "purchases_to_expire" in plans.indexes_on("student_course_purchases")
