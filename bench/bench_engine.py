@@ -86,20 +86,26 @@ async def rate(settings: Settings, records: Sequence[OutgoingRecord], rounds: in
 
 
 async def failing(settings: Settings, records: Sequence[OutgoingRecord], rounds: int) -> None:
-    """One record in a hundred fails, and comes through at its first retry; against none."""
+    """One record in a hundred fails, and comes through at its first retry; against none. With an error that names the
+    record, as a constraint's does, and with one that does not.
+    """
     ids = [(record.key or b"").decode() for record in records]
-    found: dict[bool, list[Result]] = {False: [], True: []}
+    found: dict[str, list[Result]] = {"none": [], "named": [], "unnamed": []}
 
-    async def fail_some(own: Settings) -> None:
-        await fail_one_in_a_hundred(own, ids)
+    async def run(how: str) -> None:
+        async def fail_some(own: Settings) -> None:
+            await fail_one_in_a_hundred(own, ids, named=how == "named")
 
-    for number in range(rounds):
-        for prepare in (None, fail_some, fail_some, None) if number % 2 == 0 else (fail_some, None, None, fail_some):
-            result = await drain(settings, records, what="worker", partitions=6, prepare=prepare)
-            share = len(failing_of(ids)) / len(ids) if prepare else 0.0
-            found[prepare is not None].append(keep(replace(result, notes={"failing": share})))
-    summary("none fails", found[False])
-    summary("one in a hundred fails", found[True])
+        prepare = None if how == "none" else fail_some
+        result = await drain(settings, records, what="worker", partitions=6, prepare=prepare)
+        share = len(failing_of(ids)) / len(ids) if prepare else 0.0
+        found[how].append(keep(replace(result, notes={"failing": share, "named": float(how == "named")})))
+
+    for _ in range(rounds):
+        for how in (*found, *reversed(found)):
+            await run(how)
+    for how, results in found.items():
+        summary(f"failing: {how}", results)
 
 
 async def growth(settings: Settings, records: Sequence[OutgoingRecord], rounds: int) -> None:

@@ -17,12 +17,12 @@ _INSTALL = """
     BEGIN
         IF first_tried IS NOT NULL
            AND now_ms < coalesce(pg_sequence_last_value(first_tried), setval(first_tried, now_ms)) + 1500 THEN
-            RAISE EXCEPTION 'at first this fails';
+            RAISE EXCEPTION 'at first this fails' USING DETAIL = CASE WHEN TG_ARGV[0] = 'named' THEN NEW.order_id END;
         END IF;
         RETURN NEW;
     END $$;
     CREATE TRIGGER fails BEFORE INSERT ON student_course_purchases
-    FOR EACH ROW WHEN (NEW.order_id LIKE '%37') EXECUTE FUNCTION fail_at_first();
+    FOR EACH ROW WHEN (NEW.order_id LIKE '%37') EXECUTE FUNCTION fail_at_first('{how}');
 """
 
 
@@ -30,10 +30,11 @@ def failing(order_ids: Iterable[str]) -> list[str]:
     return [order_id for order_id in order_ids if order_id.endswith("37")]
 
 
-async def fail_one_in_a_hundred(settings: Settings, order_ids: Iterable[str]) -> None:
+async def fail_one_in_a_hundred(settings: Settings, order_ids: Iterable[str], *, named: bool) -> None:
+    """`named`: the error's DETAIL names the order, as that of a constraint does."""
     connection = await asyncpg.connect(settings.required_database_url())
     try:
-        await connection.execute(_INSTALL)
+        await connection.execute(_INSTALL.replace("{how}", "named" if named else "unnamed"))
         async with connection.transaction():
             for order_id in failing(order_ids):
                 await connection.execute(f'CREATE SEQUENCE "tried_{order_id}"')

@@ -5,6 +5,7 @@ a batch whose transaction fails is taken apart until the culprits stand alone.
 """
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -34,11 +35,15 @@ from services.engine.records import Delivery
 
 T = TypeVar("T")
 Attempt = Callable[[Sequence[T]], Awaitable[Sequence[Outcome]]]
+NamedBy = Callable[[RecordError, Sequence[T]], Sequence[T]]
 # Of the records tried so far: with more than a third to blame, a pair fails more often than not, and the rest is tried
 # one by one.
 _MANY = 1 / 3
 _PART_MIN = 8
 _TELLING_RECORDS = 50
+# Of a batch: a trigger that names the wrong ones must not cost more than the search that it saves.
+_NAMED_MAX = 32
+_find_words = re.compile(rb"[A-Za-z0-9_-]+").findall
 # Deadlock, serialization failure, lock timeout: gone at the next try, more often than not.
 _QUICK = frozenset({"DeadlockDetectedError", "SerializationError", "LockNotAvailableError"})
 log = structlog.get_logger()
@@ -98,7 +103,7 @@ class Handling:
         match self._shape:
             case Batched():
                 in_batch = self._shape.handlers[event_type]
-                return await self._culprits.single_out(group, lambda part: self._batch(in_batch, part))
+                return await self._culprits.single_out(group, lambda part: self._batch(in_batch, part), _named_by)
             case Concurrent():
                 record = partial(self._record, self._shape.handlers[event_type])
                 return [await self._single(partial(record, delivery)) for delivery in group]
@@ -161,23 +166,30 @@ async def _quickly(call: Callable[[], Awaitable[T]]) -> T:
     return await tries(call)
 
 
+def _named_by(error: RecordError, deliveries: Sequence[Delivery]) -> list[Delivery]:
+    """PostgreSQL's DETAIL often quotes the row that it refused. It stays out of our messages, and helps here."""
+    words = frozenset(_find_words(f"{error} {getattr(error.__cause__, 'detail', None)}".encode()))
+    return [delivery for delivery in deliveries if delivery.record.key in words]
+
+
 class Culprits:
-    """Singles them out of batches. When one batch had some, the next is tried in parts that have a fair chance."""
+    """Singles them out. After a batch with some that no error named, the next is tried in parts with a fair chance."""
 
     def __init__(self) -> None:
         self._share = 0.0
 
-    async def single_out(self, items: Sequence[T], attempt: Attempt[T]) -> list[Outcome]:
+    async def single_out(self, items: Sequence[T], attempt: Attempt[T], named_by: NamedBy[T]) -> list[Outcome]:
         """One outcome per item, in order. `attempt` handles some of them in one transaction, all or nothing, and raises
-        a RecordError when that was rolled back. DependencyError is raised on: no record is at fault then.
+        a RecordError when that was rolled back; `named_by` tells which of them the error speaks of, if any.
+        DependencyError is raised on: no record is at fault then.
         """
         size = max(_PART_MIN, int(math.log(2) / self._share)) if self._share else len(items)
-        search, outcomes = _Search(attempt), list[Outcome]()
+        search, outcomes = _Search(attempt, named_by), list[Outcome]()
         for start in range(0, len(items), size):
             outcomes += await search.in_part(items[start : start + size])
         # A few records tell nothing about the next batch.
         if len(items) >= _TELLING_RECORDS:
-            self._share = search.culprits / len(items)
+            self._share = search.unnamed / len(items)
         return outcomes
 
 
@@ -187,34 +199,52 @@ def outcome_of(error: RecordError) -> Outcome:
 
 
 class _Search(Generic[T]):
-    """By halving: one culprit among n costs about 1.5 log2 n transactions more. A savepoint per record would cost every
-    batch, and more than 64 of them fall off a cliff in PostgreSQL.
+    """By what the error names, else by halving: one culprit among n costs two transactions more, or about 1.5 log2 n. A
+    savepoint per record would cost every batch, and more than 64 of them fall off a cliff in PostgreSQL.
     """
 
-    def __init__(self, attempt: Attempt[T]) -> None:
+    def __init__(self, attempt: Attempt[T], named_by: NamedBy[T]) -> None:
         self._attempt = attempt
+        self._named_by = named_by
+        self._apart = 0
         self._judged = 0
-        self.culprits = 0
+        self._culprits = 0
+        self.unnamed = 0
 
-    async def in_part(self, items: Sequence[T], *, suspected: bool = False) -> list[Outcome]:
-        """`suspected`: there is a culprit among them, since the whole failed and the other half did not; so together
-        they need not be tried.
-        """
-        if len(items) == 1 or not suspected:
-            try:
-                outcomes = list(await self._attempt(items))
-            except DependencyError:
-                raise
-            except RecordError as error:
-                if len(items) == 1:
-                    self._judged += 1
-                    self.culprits += 1
-                    return [outcome_of(error)]
-            else:
-                self._judged += len(items)
-                return outcomes
-        if self.culprits > _MANY * self._judged:
+    async def in_part(self, items: Sequence[T]) -> list[Outcome]:
+        try:
+            outcomes = list(await self._attempt(items))
+        except DependencyError:
+            raise
+        except RecordError as error:
+            if len(items) == 1:
+                self._judged += 1
+                self._culprits += 1
+                self.unnamed += 1
+                return [outcome_of(error)]
+            named = self._named_by(error, items)
+            if 0 < len(named) < len(items) and self._apart + len(named) <= _NAMED_MAX:
+                return await self._without(named, items)
+            return await self._in_halves(items)
+        self._judged += len(items)
+        return outcomes
+
+    async def _without(self, named: Sequence[T], items: Sequence[T]) -> list[Outcome]:
+        """An error's word is a hint and no proof: those that it names are tried too, alone, after the others."""
+        self._apart += len(named)
+        others = [item for item in items if item not in named]
+        outcomes = dict(zip(others, await self.in_part(others), strict=True))
+        unnamed = self.unnamed
+        for item in named:
+            [outcomes[item]] = await self.in_part([item])
+        self.unnamed = unnamed
+        return [outcomes[item] for item in items]
+
+    async def _in_halves(self, items: Sequence[T]) -> list[Outcome]:
+        """There is a culprit among them. When the first half has none, the other need not be tried as a whole."""
+        if len(items) == 1 or self._culprits > _MANY * self._judged:
             return [outcome for item in items for outcome in await self.in_part([item])]
-        half, found = len(items) // 2, self.culprits
+        half, found = len(items) // 2, self._culprits
         first = await self.in_part(items[:half])
-        return first + await self.in_part(items[half:], suspected=self.culprits == found)
+        second = self._in_halves if self._culprits == found else self.in_part
+        return first + await second(items[half:])

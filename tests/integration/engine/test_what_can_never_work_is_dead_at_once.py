@@ -6,7 +6,17 @@ from services.common.events import PaymentSucceeded
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.engine.records import OutgoingRecord, Record
-from tests.support.engine import Notebook, dead_letters, handled, is_idle, on_tier, put, record_of, running_worker
+from tests.support.engine import (
+    Notebook,
+    dead_letters,
+    execute,
+    handled,
+    is_idle,
+    on_tier,
+    put,
+    record_of,
+    running_worker,
+)
 from tests.support.events import payment_adjusted, payment_succeeded
 from tests.support.eventually import eventually
 
@@ -48,6 +58,21 @@ async def test_a_permanent_failure_uses_no_retry(ladder: Settings) -> None:
 
     assert (letter.header("error-kind"), letter.header("retry-attempt")) == ("permanent", "0")
     assert notebook.tries("ord_1") == 1
+
+
+async def test_the_row_that_postgresql_names_is_found_without_a_search(ladder: Settings) -> None:
+    notebook = Notebook()
+    await execute(ladder.required_database_url(), "ALTER TABLE handled ADD CHECK (order_id <> 'ord_77')")
+    await put(ladder, *(record_of(ladder, payment_succeeded(f"ord_{number}")) for number in range(200)))
+
+    async with running_worker(ladder, notebook.shape):
+        (letter,) = await eventually(lambda: dead_letters(ladder), every_s=0.5)
+        await eventually(lambda: is_idle(ladder), every_s=0.5)
+
+    assert (letter.key, letter.header("error-class")) == (b"ord_77", "CheckViolationError")
+    assert len(await handled(ladder.required_database_url())) == 199
+    together, alone = (batch for batch in notebook.batches if "ord_77" in batch)
+    assert (len(together) > 8, alone) == (True, ["ord_77"])
 
 
 async def test_a_schema_that_only_a_newer_writer_knows_is_retried(ladder: Settings) -> None:
