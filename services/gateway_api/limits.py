@@ -33,7 +33,11 @@ JWKS_CALL_S = 1.5
 DRAIN_S = 10.0
 REGISTRY_AGAIN_S = 1.0
 # Longer than the idle time of a load balancer would be, short enough against connections that never speak.
-KEEP_ALIVE_S = 15.0
+IDLE_S = 15.0
+# Of the rest of a body that was refused, so that its sender gets to read why.
+LINGER_S = 2.0
+# Of an answer that nobody reads.
+STALLED_S = 20.0
 
 SWEEP_INTERVAL_S = 3600.0
 SWEEP_ROWS = 1000

@@ -1,6 +1,6 @@
 """Listening with a cap on connections: above it a caller hears 503 at once instead of waiting in a queue unseen.
 
-aiohttp closes a connection that sends no complete request within the keep-alive time, so idle ones leave the cap.
+Those that send no complete request in time, or do not read their answers, are closed and leave the cap.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from services.common.errors import ConfigurationError
-from services.gateway_api.limits import DRAIN_S, KEEP_ALIVE_S, RETRY_AFTER_S
+from services.gateway_api.connections import connections_of
+from services.gateway_api.limits import DRAIN_S, IDLE_S, RETRY_AFTER_S, STALLED_S
 
 _FULL = (
     "HTTP/1.1 503 Service Unavailable\r\n"
@@ -21,17 +22,26 @@ _UNUSABLE = frozenset({errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL})
 
 
 @asynccontextmanager
-async def listen(app: web.Application, *, host: str, port: int, connections_max: int) -> AsyncIterator[int]:
+async def listen(
+    app: web.Application,
+    *,
+    host: str,
+    port: int,
+    connections_max: int,
+    idle_s: float = IDLE_S,
+    stalled_s: float = STALLED_S,
+) -> AsyncIterator[int]:
     """Yields the port (chosen by the OS when 0). On exit no connection is accepted any more and running requests get
     DRAIN_S to finish. Raises ConfigurationError when the address cannot be listened on.
     """
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=DRAIN_S)
+    runner = web.AppRunner(app, shutdown_timeout=DRAIN_S)
     await runner.setup()
     http = runner.server
     assert http is not None
+    connect = connections_of(http, idle_s=idle_s, stalled_s=stalled_s)
 
     def accept() -> asyncio.Protocol:
-        return http() if len(http.connections) < connections_max else _Refusal()
+        return connect() if len(http.connections) < connections_max else _Refusal()
 
     try:
         server = await asyncio.get_running_loop().create_server(accept, host, port)

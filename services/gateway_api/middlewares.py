@@ -75,13 +75,27 @@ def cors(origins: frozenset[str]) -> Middleware:
     return allow
 
 
+def problem_of(error: web.HTTPException) -> Problem:
+    """What aiohttp refuses, in our words."""
+    if isinstance(error, web.HTTPNotFound):
+        return Problem("not-found", 404, "There is no such thing here")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Problem("method-not-allowed", 405, "This path has other methods", headers={hdrs.ALLOW: allowed})
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return Problem("payload-too-large", 413, "The body is too large", headers={hdrs.CONNECTION: "close"})
+    if isinstance(error, web.HTTPClientError):
+        return Problem("bad-request", error.status, error.reason)
+    return _internal_error()
+
+
 async def _answer_of(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Problem as problem:
         found = problem
     except web.HTTPException as error:
-        found = _from_http_exception(error)
+        found = problem_of(error)
     except RecordError as error:
         note(request, error_class=error.cause_class, error_kind=error.kind, error=str(error))
         temporary = isinstance(error, DependencyError | TransientError)
@@ -95,19 +109,6 @@ async def _answer_of(request: web.Request, handler: Handler) -> web.StreamRespon
         found = _internal_error()
     note(request, reason=found.slug)
     return found.response(request_id_of(request))
-
-
-def _from_http_exception(error: web.HTTPException) -> Problem:
-    if isinstance(error, web.HTTPNotFound):
-        return Problem("not-found", 404, "There is no such thing here")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return Problem("method-not-allowed", 405, "This path has other methods", headers={hdrs.ALLOW: allowed})
-    if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return Problem("payload-too-large", 413, "The body is too large", headers={hdrs.CONNECTION: "close"})
-    if isinstance(error, web.HTTPClientError):
-        return Problem("bad-request", error.status, error.reason)
-    return _internal_error()
 
 
 def _internal_error() -> Problem:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import orjson
 
 from services.common.codec import load_codec
 from services.common.database import open_database
@@ -38,6 +39,16 @@ SCHEDULE: Mapping[str, object] = {
     "location": None,
 }
 
+_ORDERS = """
+WITH made AS (
+    INSERT INTO orders (order_id, provider, provider_order_id, student_id, course_id, purchase_tier, amount_minor,
+                        currency, schedule)
+    SELECT 'ord_' || n, 'razorpay', 'order_' || n, 'student-1', 'course-0001', 10, 500000, 'INR', $1::jsonb
+      FROM generate_series(1, $2::int) n
+    RETURNING order_id)
+INSERT INTO payments (order_id, provider, amount_minor, currency) SELECT order_id, 'razorpay', 500000, 'INR' FROM made
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
@@ -48,6 +59,10 @@ class Gateway:
     settings: Settings
     accounts: Accounts
     dependencies: Dependencies
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
 
     def headers(self, *roles: Role, subject: str = STUDENT) -> dict[str, str]:
         token = issue_token(self.settings, subject=subject, roles=roles, lifetime=timedelta(minutes=5))
@@ -114,6 +129,12 @@ async def add_course(database_url: str, course_id: str = "course-0001", amount_m
             "INSERT INTO course_prices (course_id, purchase_tier, amount_minor, currency) VALUES ($1, $2, $3, 'INR')",
             [(course_id, tier, amount_minor * tier // 10) for tier in (10, 20, 30)],
         )
+
+
+async def add_orders(database_url: str, count: int) -> None:
+    """ord_1, ord_2 ... of course-0001 with order_1, order_2 ... at Razorpay, as if each had been placed."""
+    async with owner_connection(database_url) as connection:
+        await connection.execute(_ORDERS, orjson.dumps(SCHEDULE).decode(), count)
 
 
 def order_body(**overrides: object) -> dict[str, Any]:

@@ -16,26 +16,13 @@ from services.sandbox.razorpay.events import sign
 from services.sandbox.server import serve_sandbox
 from tests.support.books import outbox_events
 from tests.support.checkout import CONFIRM
-from tests.support.gateway import add_course, owner_connection
-
-ORDER = """
-WITH made AS (
-    INSERT INTO orders (order_id, provider, provider_order_id, student_id, course_id, purchase_tier, amount_minor,
-                        currency, schedule)
-    SELECT 'ord_' || n, 'razorpay', 'order_' || n, 'student-1', 'course-0001', 10, 500000, 'INR',
-           '{"startDate": "2027-01-04", "timeSlot": "18:00", "weekdays": [1], "timeZone": "Asia/Kolkata",
-             "durationMinutes": 60, "mode": "online"}'
-      FROM generate_series(1, 20) n
-    RETURNING order_id)
-INSERT INTO payments (order_id, provider, amount_minor, currency) SELECT order_id, 'razorpay', 500000, 'INR' FROM made
-"""
+from tests.support.gateway import add_course, add_orders
 
 
 async def test_what_was_confirmed_before_the_stop_is_in_kafka_after_it(settings: Settings, tmp_path: Path) -> None:
     database_url = settings.database_url.get_secret_value()
     await add_course(database_url)
-    async with owner_connection(database_url) as connection:
-        await connection.execute(ORDER)
+    await add_orders(database_url, 20)
     accounts = sandbox_accounts(Settings(), "")
     async with serve_sandbox(accounts, port=0, failures=Failures()) as sandbox_port, aiohttp.ClientSession() as http:
         environment = sandbox_environment(accounts, f"http://127.0.0.1:{sandbox_port}")
