@@ -20,9 +20,7 @@ from services.gateway_api.problems import Problem
 log = structlog.get_logger()
 
 
-def connections_of(
-    server: "web.Server[web.Request]", *, idle_s: float, stalled_s: float
-) -> Callable[[], asyncio.Protocol]:
+def connections_of(server: web.Server, *, idle_s: float, stalled_s: float) -> Callable[[], asyncio.Protocol]:
     """`idle_s`: how long a connection may take for the head of a request, the first one included; `stalled_s`: how long
     it may leave what was sent to it unread.
     """
@@ -37,15 +35,13 @@ def connections_of(
 class _Connection(web.RequestHandler):
     __slots__ = ("_stalled_ms",)
 
-    def __init__(
-        self, server: "web.Server[web.Request]", *, loop: asyncio.AbstractEventLoop, idle_s: float, stalled_s: float
-    ) -> None:
+    def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop, idle_s: float, stalled_s: float) -> None:
         super().__init__(
             server,
             loop=loop,
             keepalive_timeout=idle_s,
             lingering_time=LINGER_S,
-            access_log=None,
+            access_log=None,  # type: ignore[arg-type] # it takes None for "no such log"
             auto_decompress=False,
         )
         self._stalled_ms = int(1000 * stalled_s)
