@@ -82,14 +82,17 @@ async def apply_adjustments(transaction: Transaction, order_ids: Sequence[str]) 
 
 
 def _adjusted_from(row: Row) -> PurchaseAdjusted:
-    left = sessions_left(row["purchase_tier"], amount_minor=row["amount_minor"], refunded_minor=row["refunded_minor"])
+    status = purchase_status_of(row["status"])
+    left = sessions_left(
+        row["purchase_tier"], status, amount_minor=row["amount_minor"], refunded_minor=row["refunded_minor"]
+    )
     return PurchaseAdjusted(
         event_id=adjustment_event_id("PurchaseAdjusted", row["order_id"], row["sequence"]),
         purchase_id=row["purchase_id"],
         order_id=row["order_id"],
         student_id=row["student_id"],
         course_id=row["course_id"],
-        status=purchase_status_of(row["status"]),
+        status=status,
         sessions_total=left,
         sequence=row["sequence"],
     )

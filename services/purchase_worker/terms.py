@@ -34,10 +34,12 @@ def purchase_status_of(payment_status: str) -> str:
         ) from None
 
 
-def sessions_left(purchase_tier: int, *, amount_minor: int, refunded_minor: int) -> int:
-    """The share of the tier that is still paid, rounded up in the student's favour. Whoever holds the sessions never
-    goes below those already used.
+def sessions_left(purchase_tier: int, purchase_status: str, *, amount_minor: int, refunded_minor: int) -> int:
+    """The share of the tier that is still paid, rounded up in the student's favour; nothing of a revoked purchase, by
+    whichever way its money went back. Whoever holds the sessions never goes below those already used.
     """
+    if purchase_status == "revoked":
+        return 0
     if amount_minor <= 0:
         return purchase_tier
     kept_minor = max(0, amount_minor - refunded_minor)

@@ -74,14 +74,14 @@ async def test_money_that_goes_back_takes_its_own_course_along_and_no_other(sett
         await _dispute(system, order, "won", "disp_1")
         await _becomes(system, order, "active", 6, 1, 5, 1)
         await _refund(system, order, "refund-2", {"reason": "the student moved away"})
-        # What was taught stays on record.
-        await _becomes(system, order, "revoked", 0, 1, 0, 1)
+        # What was taught stays on record, and is what the purchase holds.
+        await _becomes(system, order, "revoked", 1, 1, 0, 1)
         await _becomes(system, other, "active", 10, 0, 10, 0)
 
         await _dispute(system, other, "open", "disp_2")
         await _becomes(system, other, "frozen", 10, 0, 10, 0)
         await _dispute(system, other, "lost", "disp_2")
-        await _becomes(system, other, "revoked", 10, 0, 0, 0)
+        await _becomes(system, other, "revoked", 0, 0, 0, 0)
 
         async def each_change_was_told() -> bool:
             rows = await system.fetch(

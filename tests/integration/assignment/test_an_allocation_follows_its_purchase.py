@@ -76,8 +76,9 @@ async def test_a_frozen_purchase_keeps_its_slots_but_completes_nothing(world: Wo
 
 async def test_a_revoked_purchase_lets_its_trainer_go(world: World, purchase: UUID) -> None:
     await _complete(world, purchase, 3)
-    assert (await world.adjust(purchase, status="revoked"))["status"] == "cancelled"
+    assert (await world.adjust(purchase, status="revoked", sessions_total=0))["status"] == "cancelled"
     assert (await world.adjust(purchase))["result"] == "duplicate"
+    assert await world.connection.fetchval("SELECT sessions_total FROM student_course_purchases") == 3
     assert not await world.sessions(purchase)
     assert len(await world.sessions(purchase, status="completed")) == 3
     assert await world.load("trainer-1") == 0
@@ -101,8 +102,8 @@ async def test_a_session_that_goes_on_does_not_hold_the_trainer_of_a_revoked_pur
 
 async def test_a_won_dispute_after_all_books_what_was_not_held(world: World, purchase: UUID) -> None:
     await _complete(world, purchase, 3)
-    await world.adjust(purchase, status="revoked")
-    decision = await world.adjust(purchase, status="active")
+    await world.adjust(purchase, status="revoked", sessions_total=0)
+    decision = await world.adjust(purchase, status="active", sessions_total=10)
     assert (decision["result"], decision["session_count"]) == ("ok", 7)
     assert len(await world.sessions(purchase)) == 7
     assert await world.load("trainer-1") == 120

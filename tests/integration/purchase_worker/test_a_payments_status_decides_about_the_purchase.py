@@ -13,7 +13,7 @@ from tests.support.purchases import PurchaseDesk, emitted
     [
         ("partially_refunded", 100_000, "active", 8),
         ("refunded", 500_000, "revoked", 0),
-        ("charged_back", 0, "revoked", 10),
+        ("charged_back", 0, "revoked", 0),
         ("disputed", 0, "frozen", 10),
         ("review", 0, "frozen", 10),
     ],

@@ -23,7 +23,12 @@ from services.purchase_worker.terms import purchase_status_of, sessions_left
     ],
 )
 def test_the_paid_share_of_the_tier_is_rounded_up(tier: int, amount: int, refunded: int, left: int) -> None:
-    assert sessions_left(tier, amount_minor=amount, refunded_minor=refunded) == left
+    assert sessions_left(tier, "active", amount_minor=amount, refunded_minor=refunded) == left
+
+
+@pytest.mark.parametrize("refunded", [0, 200_000, 500_000])
+def test_nothing_is_left_of_a_revoked_purchase_however_its_money_went_back(refunded: int) -> None:
+    assert sessions_left(10, "revoked", amount_minor=500_000, refunded_minor=refunded) == 0
 
 
 @given(
@@ -34,8 +39,8 @@ def test_the_paid_share_of_the_tier_is_rounded_up(tier: int, amount: int, refund
 )
 def test_more_refunded_never_leaves_more(tier: int, amount: int, first: int, second: int) -> None:
     less, more = sorted((first, second))
-    kept = sessions_left(tier, amount_minor=amount, refunded_minor=less)
-    assert 0 <= sessions_left(tier, amount_minor=amount, refunded_minor=more) <= kept <= tier
+    kept = sessions_left(tier, "active", amount_minor=amount, refunded_minor=less)
+    assert 0 <= sessions_left(tier, "active", amount_minor=amount, refunded_minor=more) <= kept <= tier
 
 
 @pytest.mark.parametrize(
