@@ -39,6 +39,9 @@ bench-assignment: build ## how fast and how well trainers are assigned, at 10,00
 bench-gateway: build ## confirmations in a second, beside a hello-world and a naive build (ROUNDS=5)
 	$(BIN)/python -m bench.bench_gateway --rounds $(or $(ROUNDS),5)
 
+bench-outbox: build ## from commit to Kafka's acknowledgement at 500 payments a second (ROUNDS=3); some minutes
+	$(BIN)/python -m bench.bench_outbox --rounds $(or $(ROUNDS),3)
+
 bench-memory: build ## whether memory stays flat, of a worker alone and of the whole system (MINUTES=60): twice that
 	$(BIN)/python -m bench.bench_memory --minutes $(or $(MINUTES),60)
 
@@ -105,4 +108,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos fuzz bench-assignment bench-engine bench-gateway bench-memory up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
+.PHONY: help demo test chaos fuzz bench-assignment bench-engine bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean

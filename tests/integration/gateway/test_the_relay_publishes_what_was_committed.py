@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,15 +13,14 @@ from services.common.codec import load_codec
 from services.common.events import Event, PaymentAdjusted, PaymentSucceeded, adjustment_event_id
 from services.common.outbox import add_events
 from services.common.settings import Settings
-from services.engine.producer import open_producer
 from services.engine.records import Record
 from services.gateway_api import outbox, relay
-from services.gateway_api.relay import run_relay
 from services.operations.topic_reader import read_topics
 from tests.support.books import outbox_events
 from tests.support.checkout import confirm, pay
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, add_course, owner_connection, place_order, running_gateway
+from tests.support.relays import running_relays
 from tests.support.staff import ask
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -38,18 +36,6 @@ async def connected(settings: Settings, tmp_path: Path) -> AsyncIterator[Gateway
     }
     async with running_gateway(url, tmp_path, **kafka) as gateway:
         yield gateway
-
-
-@asynccontextmanager
-async def running_relays(gateway: Gateway, count: int = 1) -> AsyncIterator[list[asyncio.Task[None]]]:
-    drained = asyncio.Event()
-    async with open_producer(gateway.settings, client_id="test") as producer:
-        tasks = [asyncio.create_task(run_relay(gateway.dependencies, producer, drained)) for _ in range(count)]
-        try:
-            yield tasks
-        finally:
-            drained.set()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def adjustment(order_id: str, sequence: int) -> PaymentAdjusted:
