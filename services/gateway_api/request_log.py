@@ -8,6 +8,8 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from services.common.validation import is_id
+
 log = structlog.get_logger()
 _REQUEST_ID = web.RequestKey("request_id", str)
 _FIELDS: web.RequestKey[dict[str, Any]] = web.RequestKey("log_fields", dict)
@@ -34,7 +36,9 @@ def write_line(request: web.Request, status: int, started: float) -> None:
     route = resource.canonical if resource is not None else None
     if route in _QUIET and status == 200:
         return
-    fields: dict[str, Any] = {name: value for name, value in request.match_info.items() if name.endswith("Id")}
+    # Anything may stand in a path; only what looks like an id is told again.
+    told = request.match_info.items()
+    fields: dict[str, Any] = {name: value for name, value in told if name.endswith("Id") and is_id(value)}
     fields |= request.get(_FIELDS, {})
     write = log.error if status >= 500 else log.info
     write(

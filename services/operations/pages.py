@@ -53,7 +53,7 @@ an operation. Spans have the names of OpenTelemetry's messaging conventions. Wha
 
 
 def problems_page() -> str:
-    sections = "\n\n".join(f"## {slug}\n\n{meaning}" for slug, meaning in PROBLEM_TYPES.items())
+    sections = "\n\n".join(f"## {slug}\n\n{problem.text}" for slug, problem in PROBLEM_TYPES.items())
     return f"""# Problems
 
 {_NOTE} Errors of the HTTP API are `application/problem+json` (RFC 9457). A client may switch on `type`, which is

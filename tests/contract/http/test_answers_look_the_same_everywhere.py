@@ -35,8 +35,8 @@ async def test_another_method_is_405_with_the_methods_that_exist(gateway: Gatewa
 
 
 async def test_the_type_of_a_problem_can_be_looked_up(gateway: Gateway) -> None:
-    for slug, meaning in PROBLEM_TYPES.items():
-        assert await gateway.call("GET", f"/problems/{slug}") == (200, f"{slug}\n\n{meaning}\n")
+    for slug, problem in PROBLEM_TYPES.items():
+        assert await gateway.call("GET", f"/problems/{slug}") == (200, f"{slug}\n\n{problem.text}\n")
     assert (await gateway.call("GET", "/problems/nothing"))[0] == 404
 
 
