@@ -141,10 +141,10 @@ CREATE TABLE outbox (
     published_at timestamptz,
     CONSTRAINT one_event_per_order_seq UNIQUE (order_id, order_seq),
     CONSTRAINT a_lease_has_a_token CHECK ((lease_until IS NULL) = (lease_token IS NULL))
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
--- The claim walks the first and asks the second for an earlier row of the same order.
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+-- The claim walks this, and asks one_event_per_order_seq for an earlier row of the same order.
 CREATE INDEX outbox_waiting ON outbox (due_at, id) WHERE published_at IS NULL;
-CREATE INDEX outbox_waiting_of_order ON outbox (order_id, order_seq) WHERE published_at IS NULL;
 CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
 
 -- What must happen later about a payment. The id is the provider's idempotency key of a refund, so it is unique beyond

@@ -39,12 +39,17 @@ class Intent(Entity):
 
 
 class Charge(Entity):
+    """One try at an intent: `failed` when the card was declined, `succeeded` but not captured while it is reserved."""
+
     kind: Literal["charge"] = Field(alias="object")
     id: Id
     payment_intent: Id
     amount: Amount
+    amount_captured: Amount
     amount_refunded: Amount
+    captured: bool
     currency: Currency
+    status: str
 
 
 class Refund(Entity):
@@ -99,7 +104,7 @@ def _meaning_of(entity: Known) -> Meaning | None:
         case Intent():
             return _meaning_of_intent(entity)
         case Charge():
-            return Meaning.CAPTURED
+            return _meaning_of_charge(entity)
         case Refund():
             return _REFUNDS.get(entity.status)
         case Dispute():
@@ -113,7 +118,15 @@ def _meaning_of_intent(intent: Intent) -> Meaning | None:
     return _INTENTS.get(intent.status)
 
 
+def _meaning_of_charge(charge: Charge) -> Meaning | None:
+    if charge.status == "succeeded":
+        return Meaning.CAPTURED if charge.captured else Meaning.AUTHORIZED
+    return Meaning.FAILED if charge.status == "failed" else None
+
+
 def _amount_of(entity: Known) -> int:
     if isinstance(entity, Intent) and entity.status == "succeeded":
         return entity.amount_received
+    if isinstance(entity, Charge) and entity.captured:
+        return entity.amount_captured
     return entity.amount

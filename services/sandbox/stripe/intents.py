@@ -53,6 +53,7 @@ class Intent:
             "amount": self.amount,
             "amount_captured": self.amount,
             "amount_refunded": self.amount_refunded,
+            "captured": True,
             "currency": self.currency,
             "payment_intent": self.id,
             "metadata": dict(self.metadata),

@@ -1,7 +1,11 @@
 """Stripe's page brings no signature, and the policy `capture` trusts none: the provider's own word decides."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
 from tests.support.books import fact_rows, outbox_events, payment_row, task_rows
@@ -38,7 +42,7 @@ async def test_stripes_webhooks_pay_and_refund(gateway: Gateway, database_url: s
     now = int(time.time())
     for _ in range(2):
         assert (await send_stripe_webhook(gateway, "payment_intent.succeeded", intent, at=now))[0] == 200
-    charge = {"object": "charge", "id": "ch_1", "payment_intent": intent["id"], "currency": "inr", "amount": 500_000}
+    charge = _charge(order)
     # Two partial refunds of one charge differ in nothing but the total so far.
     for number, total in enumerate((100_000, 300_000)):
         event = f"charge.refunded{number}"
@@ -49,6 +53,31 @@ async def test_stripes_webhooks_pay_and_refund(gateway: Gateway, database_url: s
     assert isinstance(succeeded, PaymentSucceeded)
     assert [event.refunded_minor for event in adjusted if isinstance(event, PaymentAdjusted)] == [100_000, 300_000]
     assert (await send_stripe_webhook(gateway, "invoice.paid", {}, at=now - 301))[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ("charge.failed", {"status": "failed", "paid": False, "captured": False, "amount_captured": 0}),
+        ("charge.pending", {"status": "pending", "paid": False, "captured": False, "amount_captured": 0}),
+        ("charge.succeeded", {"captured": False, "amount_captured": 0}),
+        ("charge.succeeded", {"amount_captured": 1}),
+        ("charge.succeeded", {"captured": None}),
+    ],
+)
+async def test_a_charge_that_took_no_or_too_little_money_pays_nothing(
+    gateway: Gateway, database_url: str, event: str, told: dict[str, object]
+) -> None:
+    order = await place_order(gateway, key="key-1", provider="stripe")
+    assert (await send_stripe_webhook(gateway, event, {**_charge(order), **told}, at=int(time.time())))[0] == 200
+    assert (await payment_row(database_url, order["orderId"]))["confirmed_at"] is None
+    assert await outbox_events(database_url) == []
+
+
+async def test_a_captured_charge_pays_as_its_intent_does(gateway: Gateway, database_url: str) -> None:
+    order = await place_order(gateway, key="key-1", provider="stripe")
+    await send_stripe_webhook(gateway, "charge.succeeded", _charge(order), at=int(time.time()))
+    assert [type(event) for event in await outbox_events(database_url)] == [PaymentSucceeded]
 
 
 async def test_under_the_policy_capture_only_a_capture_counts(database_url: str, tmp_path: Path) -> None:
@@ -84,3 +113,12 @@ async def test_under_the_policy_capture_a_provider_that_is_away_means_later(data
         async with gateway.http.put(control, json={}) as answer:
             assert answer.status == 200
         assert (await confirm(gateway, fields))[0] == 200
+
+
+def _charge(order: Mapping[str, Any]) -> dict[str, object]:
+    amount = order["amountMinor"]
+    return {
+        "object": "charge", "id": "ch_1", "payment_intent": order["providerOrderId"], "currency": "inr",
+        "amount": amount, "amount_captured": amount, "amount_refunded": 0, "captured": True, "paid": True,
+        "status": "succeeded",
+    }  # fmt: skip
