@@ -6,7 +6,17 @@ from datetime import UTC, date, datetime, timedelta
 import asyncpg
 import orjson
 
-from bench.assignment_worlds import PATTERNS, RADIUS_KM, SUPPLY, Person, SmallWorld, jain, make_world, most_served
+from bench.assignment_worlds import (
+    PATTERNS,
+    RADIUS_KM,
+    SUPPLY,
+    Person,
+    SmallWorld,
+    jain,
+    make_world,
+    most_served,
+    served_by_chance,
+)
 from services.common.events import purchase_id_of
 
 _COURSE = "course-0001"
@@ -15,6 +25,10 @@ _BUY = """
 INSERT INTO student_course_purchases
     (id, order_id, student_id, course_id, purchase_tier, sessions_total, purchase_date, expiry_date, metadata)
 VALUES ($1, $2, $2, $3, 10, 10, $4, $5, $6)
+"""
+# Of those who wait, whom a swap would help: what the success rate counts as failed.
+_MISSED = """
+SELECT count(*) FROM trainer_allocations WHERE status = 'pending' AND jsonb_array_length(reason -> 'repairs') > 0
 """
 
 
@@ -25,6 +39,8 @@ class Quality:
     seed: int
     served: int
     optimum: int
+    by_chance: int
+    missed: int
     jain: float
 
     @property
@@ -48,6 +64,7 @@ async def serve_world(database_url: str, *, mode: str, supply: str, seed: int) -
             served += await _serve(connection, f"student-{seed}-{number:03}", student, mode)
         return Quality(
             mode=mode, supply=supply, seed=seed, served=served, optimum=most_served(world),
+            by_chance=served_by_chance(world), missed=await connection.fetchval(_MISSED),
             jain=await _fairness(connection, world),
         )  # fmt: skip
     finally:

@@ -3,6 +3,10 @@
 Twelve weekly patterns that do not overlap, with time to travel between them: so a trainer's pattern serves one student,
 and the best that can be done is a maximum flow, student -> pattern of a trainer -> trainer, computed exactly. Same
 seed, same world.
+
+The worlds are meant to be hard for whoever chooses without knowing who comes next: a trainer works two to six of the
+patterns, everybody wants the evening, half of the students ask for a woman and four trainers in ten are one. So a fifth
+of the students could not be served by anybody, and a trainer who is given away carelessly is missed by the next.
 """
 
 import math
@@ -13,7 +17,9 @@ from dataclasses import dataclass, field
 
 TRAINERS, STUDENTS = 120, 480
 SUPPLY = {"plenty": 2.0, "balanced": 1.2, "starved": 0.95}
-PATTERNS = tuple((days, f"{hour}:00") for days in ((1, 4), (2, 5), (3, 6)) for hour in (14, 16, 18, 20))
+# The most wanted first.
+PATTERNS = tuple((days, f"{hour}:00") for hour in (18, 20, 16, 14) for days in ((1, 4), (2, 5), (3, 6)))
+_POPULARITY = tuple((rank + 1) ** -0.7 for rank in range(len(PATTERNS)))
 RADIUS_KM = 15
 _CITY_KM = 40.0
 _KM_PER_DEGREE = 111.195
@@ -49,22 +55,30 @@ def make_world(*, in_person: bool, supply: float, seed: int) -> SmallWorld:
     mean = supply * STUDENTS / TRAINERS
     trainers = [
         Person(
-            gender=dice.choice(("female", "male")),
+            gender=dice.choices(("female", "male"), weights=(4, 6))[0],
             place=_somewhere(dice),
-            patterns=tuple(sorted(dice.sample(range(len(PATTERNS)), k=dice.randint(4, 9)))),
+            patterns=_several(dice, dice.randint(2, 6)),
             students_max=max(1, round(mean * dice.uniform(0.5, 1.5))),
         )
         for _ in range(TRAINERS)
     ]
     students = [
         Person(
-            gender=dice.choices((None, "female", "male"), weights=(8, 1, 1))[0],
+            gender=dice.choices((None, "female", "male"), weights=(4, 5, 1))[0],
             place=_somewhere(dice),
-            patterns=(dice.randrange(len(PATTERNS)),),
+            patterns=_several(dice, 1),
         )
         for _ in range(STUDENTS)
     ]
     return SmallWorld(in_person=in_person, trainers=trainers, students=students)
+
+
+def _several(dice: random.Random, count: int) -> tuple[int, ...]:
+    """`count` different patterns, the popular ones more often."""
+    chosen: set[int] = set()
+    while len(chosen) < count:
+        chosen.update(dice.choices(range(len(PATTERNS)), weights=_POPULARITY))
+    return tuple(sorted(chosen))
 
 
 def most_served(world: SmallWorld) -> int:
@@ -80,6 +94,22 @@ def most_served(world: SmallWorld) -> int:
             flow.edge(("pattern", who, pattern), ("trainer", who))
         flow.edge(("trainer", who), "to", trainer.students_max)
     return flow.maximum("from", "to")
+
+
+def served_by_chance(world: SmallWorld) -> int:
+    """How many a choice by dice among those who are free would serve: the yardstick of how hard a world is."""
+    dice = random.Random("chance")
+    left = [trainer.students_max for trainer in world.trainers]
+    taken: set[tuple[int, int]] = set()
+    for student in world.students:
+        pattern = student.patterns[0]
+        free = [who for who, trainer in enumerate(world.trainers)
+                if left[who] and (who, pattern) not in taken and world.fits(student, trainer)]  # fmt: skip
+        if free:
+            who = dice.choice(free)
+            left[who] -= 1
+            taken.add((who, pattern))
+    return len(taken)
 
 
 def jain(shares: Sequence[float]) -> float:
