@@ -10,7 +10,8 @@ from services.sandbox.webhooks import WebhookSender
 
 def routes(failures: FailureInjector, inbox: Inbox, sender: WebhookSender) -> list[web.RouteDef]:
     """GET /control/health; GET and PUT /control/failures (PUT replaces all); GET /control/push: counts;
-    GET /control/push/{key}: how often that Idempotency-Key was accepted; GET /control/webhooks: counts.
+    GET /control/push/{key}: how often that Idempotency-Key was accepted; GET /control/webhooks: counts;
+    POST /control/webhooks/replay: the newest ones once more.
     """
 
     async def get_health(_request: web.Request) -> web.Response:
@@ -36,6 +37,9 @@ def routes(failures: FailureInjector, inbox: Inbox, sender: WebhookSender) -> li
         counts = {"delivered": sender.delivered, "givenUp": sender.given_up, "dropped": sender.dropped}
         return web.json_response({**counts, "waiting": sender.waiting})
 
+    async def replay_webhooks(_request: web.Request) -> web.Response:
+        return web.json_response({"replayed": sender.replay()})
+
     return [
         web.get("/control/health", get_health),
         web.get("/control/failures", get_failures),
@@ -43,4 +47,5 @@ def routes(failures: FailureInjector, inbox: Inbox, sender: WebhookSender) -> li
         web.get("/control/push", get_push),
         web.get("/control/push/{key}", get_push_key),
         web.get("/control/webhooks", get_webhooks),
+        web.post("/control/webhooks/replay", replay_webhooks),
     ]

@@ -7,6 +7,8 @@ MESSAGES_MAX = 2_000_000
 
 WEBHOOKS_WAITING_MAX = 20_000
 WEBHOOKS_IN_FLIGHT_MAX = 16
+# That can be sent again.
+WEBHOOKS_REMEMBERED_MAX = 1_000
 # Razorpay waits 5 s for a 2xx and repeats for 24 h; a try-out repeats for about 5 minutes.
 WEBHOOK_CALL_S = 5.0
 WEBHOOK_TRIES_MAX = 24

@@ -1,6 +1,7 @@
 """Webhooks out of the simulated providers: signed once, repeated with growing waits until a 2xx, like the real ones."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from services.sandbox.limits import (
     WEBHOOK_TRIES_MAX,
     WEBHOOK_WAIT_MAX_S,
     WEBHOOKS_IN_FLIGHT_MAX,
+    WEBHOOKS_REMEMBERED_MAX,
     WEBHOOKS_WAITING_MAX,
 )
 
@@ -39,6 +41,7 @@ class WebhookSender:
         self._failures = failures
         self._in_flight = asyncio.Semaphore(WEBHOOKS_IN_FLIGHT_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sent = deque[Webhook](maxlen=WEBHOOKS_REMEMBERED_MAX)
         self.delivered = 0
         self.given_up = 0
         self.dropped = 0
@@ -50,6 +53,7 @@ class WebhookSender:
 
     def send(self, webhook: Webhook) -> None:
         """Returns at once. Above the limit of waiting ones it is dropped and counted: the real ones promise no more."""
+        self._sent.append(webhook)
         options = self._failures.options.webhook
         if self._failures.happens(options.lost_rate):
             self.dropped += 1
@@ -59,10 +63,14 @@ class WebhookSender:
             if len(self._tasks) >= WEBHOOKS_WAITING_MAX:
                 self.dropped += 1
                 continue
-            late = replace(webhook, delay_s=webhook.delay_s + self._failures.delay_s())
-            task = asyncio.create_task(self._deliver(late))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(replace(webhook, delay_s=webhook.delay_s + self._failures.delay_s()))
+
+    def replay(self) -> int:
+        """Sends the newest ones again, byte for byte, those that were lost too; how many."""
+        again = list(self._sent)[-WEBHOOKS_WAITING_MAX + self.waiting :]
+        for webhook in again:
+            self._begin(replace(webhook, delay_s=0.0))
+        return len(again)
 
     async def close(self) -> None:
         """Undelivered ones are given up: a sandbox that stops is no provider that waits 24 h."""
@@ -70,6 +78,11 @@ class WebhookSender:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, webhook: Webhook) -> None:
+        task = asyncio.create_task(self._deliver(webhook))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, webhook: Webhook) -> None:
         await asyncio.sleep(webhook.delay_s)

@@ -25,6 +25,7 @@ from services.gateway_api.roles import Role
 from services.gateway_api.tokens import issue_token
 from services.sandbox.accounts import Accounts, sandbox_accounts, sandbox_environment
 from services.sandbox.failures import Failures
+from services.sandbox.ports import free_ports
 from services.sandbox.server import serve_sandbox
 
 STUDENT = "student-1"
@@ -77,10 +78,16 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    database_url: str, state_directory: Path, *, body_read_s: float = BODY_READ_S, **settings: object
+    database_url: str,
+    state_directory: Path,
+    *,
+    body_read_s: float = BODY_READ_S,
+    webhooks: bool = False,
+    **settings: object,
 ) -> AsyncIterator[Gateway]:
-    """`settings` are laid over those of a development gateway beside a sandbox."""
-    accounts = sandbox_accounts(Settings(), "")
+    """`settings` are laid over those of a development gateway beside a sandbox; `webhooks`: which then calls it."""
+    own_port = free_ports(1)[0] if webhooks else 0
+    accounts = sandbox_accounts(Settings(), f"http://127.0.0.1:{own_port}" if webhooks else "")
     async with (
         serve_sandbox(accounts, port=0, failures=Failures()) as sandbox_port,
         aiohttp.ClientSession() as http,
@@ -101,7 +108,7 @@ async def running_gateway(
                 providers=load_providers(chosen, http),
             )
             app = create_app(dependencies, body_read_s=body_read_s)
-            async with listen(app, host="127.0.0.1", port=0, connections_max=chosen.max_connections) as port:
+            async with listen(app, host="127.0.0.1", port=own_port, connections_max=chosen.max_connections) as port:
                 yield Gateway(
                     url=f"http://127.0.0.1:{port}",
                     http=http,

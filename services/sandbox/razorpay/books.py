@@ -115,6 +115,16 @@ class Books:
             self._refund_keys[key] = refund
         return refund, True
 
+    def fail_refund(self, refund_id: str) -> tuple[Refund, Payment]:
+        """The bank sends it back: the money is the merchant's again. Raises Refused when there is none to fail."""
+        for payment in self.payments.values():
+            for refund in payment.refunds:
+                if refund.id == refund_id and refund.status == "processed":
+                    refund.status = "failed"
+                    payment.status = "captured"
+                    return refund, payment
+        raise Refused("The id provided does not exist")
+
     def _forget_oldest(self) -> None:
         while len(self.orders) > ORDERS_MAX:
             _, order = self.orders.popitem(last=False)

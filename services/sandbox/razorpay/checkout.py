@@ -19,13 +19,16 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Sandbox c
 
 
 class Payer(BaseModel):
-    """What the student does. `amount`: another than the order's, to try out a mismatch."""
+    """What the student does. `amount`: another than the order's, to try out a mismatch. `callback` lost: the payment is
+    made, and the page dies before the browser carries anything back.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     method: Literal["upi", "card", "netbanking", "wallet"] = "upi"
     status: Literal["captured", "authorized", "failed"] = "captured"
     amount: Annotated[int | None, Field(ge=1, le=10**12)] = None
+    callback: Literal["sent", "lost"] = "sent"
     webhook_delay_s: Annotated[float, Field(ge=0, le=3600)] = 0
     callback_url: Annotated[str | None, Field(pattern=r"^https?://[^\s<>\"']+$", max_length=500)] = None
 
@@ -55,6 +58,8 @@ def routes(account: RazorpayAccount, books: Books, events: RazorpayEvents) -> li
         events.payment_changed(payment, order, delay_s=payer.webhook_delay_s)
         if payment.status == "failed":
             return refusal("The bank declined the payment.")
+        if payer.callback == "lost":
+            return _page("<h1>The page has died</h1>", status=504)
         callback = callback_fields(account, payment)
         if is_json or payer.callback_url is None:
             return web.json_response(callback)

@@ -1,11 +1,13 @@
-"""What a provider does without being asked: a bank opens a dispute, a payment is authorised days late."""
+"""What a provider does without being asked: a bank opens a dispute or sends a refund back, a payment is authorised days
+late.
+"""
 
 import time
 
 from aiohttp import web
 
 from services.sandbox.razorpay.api import refusal
-from services.sandbox.razorpay.books import Books
+from services.sandbox.razorpay.books import Books, Refused
 from services.sandbox.razorpay.entities import Json, Payment, new_id
 from services.sandbox.razorpay.events import RazorpayEvents
 
@@ -14,7 +16,8 @@ _DISPUTE_STATUS = {"created": "open", "under_review": "under_review", "won": "wo
 
 def routes(books: Books, events: RazorpayEvents) -> list[web.RouteDef]:
     """POST /control/payments/{paymentId}/dispute/{created|under_review|won|lost|closed};
-    POST /control/payments/{paymentId}/capture: a failed or authorised payment succeeds after all.
+    POST /control/payments/{paymentId}/capture: a failed or authorised payment succeeds after all;
+    POST /control/refunds/{refundId}/fail: a refund that was made comes back.
     """
 
     async def dispute(request: web.Request) -> web.Response:
@@ -35,9 +38,18 @@ def routes(books: Books, events: RazorpayEvents) -> list[web.RouteDef]:
         events.payment_changed(payment, books.orders[payment.order_id])
         return web.json_response(payment.to_json())
 
+    async def fail_refund(request: web.Request) -> web.Response:
+        try:
+            refund, payment = books.fail_refund(request.match_info["id"])
+        except Refused as error:
+            return refusal(str(error))
+        events.refund_changed(refund, payment)
+        return web.json_response(refund.to_json())
+
     return [
         web.post("/control/payments/{id}/dispute/{change}", dispute),
         web.post("/control/payments/{id}/capture", capture),
+        web.post("/control/refunds/{id:rfnd_[A-Za-z0-9]+}/fail", fail_refund),
     ]
 
 

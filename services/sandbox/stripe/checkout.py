@@ -1,4 +1,4 @@
-"""Where a student pays an intent: POST /checkout/{intentId}/pay, `{"status": "succeeded" | "failed"}`."""
+"""Where a student pays: POST /checkout/{intentId}/pay, `{"status": "succeeded" | "processing" | "failed"}`."""
 
 from typing import Annotated, Literal
 
@@ -10,9 +10,12 @@ from services.sandbox.stripe.intents import Intents
 
 
 class Payer(BaseModel):
+    """`callback` lost: the payment is made, and the page dies before the browser carries anything back."""
+
     model_config = ConfigDict(extra="forbid")
 
     status: Literal["succeeded", "processing", "failed"] = "succeeded"
+    callback: Literal["sent", "lost"] = "sent"
     webhook_delay_s: Annotated[float, Field(ge=0, le=3600)] = 0
 
 
@@ -30,6 +33,8 @@ def routes(intents: Intents, events: StripeEvents) -> list[web.RouteDef]:
             intent.status = payer.status
         name = "payment_failed" if intent.declined else payer.status
         events.send(f"payment_intent.{name}", intent.to_json(), delay_s=payer.webhook_delay_s)
+        if payer.callback == "lost":
+            return web.Response(text="the page has died", status=504)
         answer = {"provider": "stripe", "payment_intent": intent.id}
         return web.json_response(answer, status=402 if intent.declined else 200)
 

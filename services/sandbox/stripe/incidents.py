@@ -1,4 +1,6 @@
-"""What Stripe does without being asked: a bank opens a dispute, and decides it."""
+"""What Stripe does without being asked: a bank opens a dispute and decides it, or sends a refund back; a payment that
+was on its way, or declined, succeeds late.
+"""
 
 import time
 
@@ -12,7 +14,9 @@ _STATUS = {"created": "needs_response", "updated": "under_review", "won": "won",
 
 
 def routes(intents: Intents, events: StripeEvents) -> list[web.RouteDef]:
-    """POST /control/intents/{intentId}/dispute/{created|updated|won|lost}."""
+    """POST /control/intents/{intentId}/dispute/{created|updated|won|lost}; POST /control/intents/{intentId}/succeed;
+    POST /control/refunds/{refundId}/fail.
+    """
 
     async def dispute(request: web.Request) -> web.Response:
         intent, change = intents.by_id.get(request.match_info["id"]), request.match_info["change"]
@@ -25,7 +29,28 @@ def routes(intents: Intents, events: StripeEvents) -> list[web.RouteDef]:
         events.send(f"charge.dispute.{name}", entity)
         return web.json_response(entity)
 
-    return [web.post("/control/intents/{id}/dispute/{change}", dispute)]
+    async def succeed(request: web.Request) -> web.Response:
+        intent = intents.by_id.get(request.match_info["id"])
+        if intent is None or intent.status not in {"processing", "requires_payment_method"}:
+            return no_such_intent()
+        intent.status = "succeeded"
+        events.send("payment_intent.succeeded", intent.to_json())
+        return web.json_response(intent.to_json())
+
+    async def fail_refund(request: web.Request) -> web.Response:
+        refund = next((one for one in intents.refunds if one["id"] == request.match_info["id"]), None)
+        if refund is None or refund["status"] != "succeeded":
+            return no_such_intent()
+        refund["status"] = "failed"
+        intents.by_id[refund["payment_intent"]].amount_refunded -= refund["amount"]
+        events.send("refund.failed", refund)
+        return web.json_response(refund)
+
+    return [
+        web.post("/control/intents/{id}/dispute/{change}", dispute),
+        web.post("/control/intents/{id}/succeed", succeed),
+        web.post("/control/refunds/{id:re_[0-9a-f]+}/fail", fail_refund),
+    ]
 
 
 def _dispute_json(dispute_id: str, intent: Intent, status: str) -> Json:
