@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ async def _quiet(gateway: Gateway) -> None:
     """No webhook waits any more."""
 
     async def is_so() -> bool:
-        return (await _sandbox(gateway, "GET", "/control/webhooks"))[1]["waiting"] == 0
+        return bool((await _sandbox(gateway, "GET", "/control/webhooks"))[1]["waiting"] == 0)
 
     await eventually(is_so, within_s=40)
 
@@ -70,7 +71,7 @@ async def test_webhooks_twice_late_and_replayed_and_a_provider_that_fails_make_o
         return await place_order(gateway, key=f"key-{number}", provider=provider)
 
     # Three tries may fail at the provider: then the order is 503, and asked for again with its key.
-    orders = [await eventually(lambda number=number: placed(number), within_s=40) for number in range(4)]
+    orders = [await eventually(partial(placed, number), within_s=40) for number in range(4)]
     callbacks = [await _pay(gateway, order) for order in orders]
     await asyncio.gather(*(confirm(gateway, fields) for status, fields in callbacks for _ in range(2) if status == 200))
     for order in orders:
