@@ -6,12 +6,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from services.common.settings import Settings
 from services.common.topic_admin import apply_topics, delete_topics
 from services.operations.migrations import migrate
 from services.sandbox.stack import Stack, temporary_stack
 from tests.support.databases import cloned_database, create_database, drop_database
+
+# How long an example takes on a busy machine says nothing about the code.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

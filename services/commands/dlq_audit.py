@@ -19,6 +19,7 @@ from services.operations.replay.fates import RecordFate, fates_of
 from services.operations.replay.refusals import EXIT_GUARD, EXIT_PARTIAL
 from services.operations.replay.runs import Run, find_run
 from services.operations.replay.steady import steadily
+from services.operations.replay.whereabouts import Trail
 
 _UNSETTLED = frozenset({"back_in_dlq", "pending", "failed", "unsent"})
 _SHOWN_MAX = 50
@@ -57,11 +58,12 @@ def verify(
     async def verb(tools: Tools, stop: asyncio.Event) -> int:
         async with tools.database.connection() as connection:
             run = await find_run(connection, run_id)
-        await steadily(DeadLetterIndex(tools.settings, tools.database, tools.codec).update)
         if wait:
             await watch(tools, run, within_s=wait, stop=stop)
+        found = await Trail(tools.settings, run).look()
+        await steadily(DeadLetterIndex(tools.settings, tools.database, tools.codec).update)
         async with tools.database.connection() as connection:
-            fates = await fates_of(connection, run)
+            fates = await fates_of(connection, run, found)
         counts: Counter[str] = Counter(fate.fate for fate in fates)
         if json:
             print_json(_verdict_json(run, fates, counts))

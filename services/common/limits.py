@@ -19,6 +19,9 @@ REVOKE_BUDGET_S = 10.0
 DRAIN_BUDGET_S = 20.0
 DELIVERY_TIMEOUT_S = 10.0
 PROBE_INTERVAL_S = 1.0
+# A worker with nothing to do asks Kafka something now and then, and takes a longer silence for an outage.
+KAFKA_LOOK_INTERVAL_S = 5.0
+KAFKA_ANSWER_S = 5.0
 CONCURRENT_RECORDS_MAX = 8
 
 POOL_ACQUIRE_S = 2.0

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import structlog
 
 from services.common.errors import DependencyError
-from services.common.limits import PROBE_INTERVAL_S
+from services.common.limits import KAFKA_LOOK_INTERVAL_S, PROBE_INTERVAL_S
 
 T = TypeVar("T")
 Reason = Literal["dependency", "flood", "backpressure"]
@@ -103,6 +103,16 @@ class Gate:
             self._opened.set()
             self._pauses.end("dependency")
             log.info("worker_resumed", outcome="resumed", reason="dependency")
+
+    async def look_regularly(self, look: Callable[[], Awaitable[None]]) -> None:
+        """Until cancelled, for a worker that makes no calls just now: what is away shows all the same."""
+
+        async def call(_probing: bool) -> None:  # noqa: FBT001 - as `run` wants it
+            await look()
+
+        while True:
+            await self.run(call)
+            await asyncio.sleep(KAFKA_LOOK_INTERVAL_S)
 
     async def _wait_until_reachable(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from confluent_kafka import Producer as Client
 
 from services.common.errors import CoursepayError, DependencyError, PermanentError, RecordError
 from services.common.kafka_config import producer_config
-from services.common.limits import DELIVERY_TIMEOUT_S, POLL_INTERVAL_S
+from services.common.limits import DELIVERY_TIMEOUT_S, KAFKA_ANSWER_S, POLL_INTERVAL_S
 from services.common.settings import Settings
 from services.engine.records import OutgoingRecord
 
@@ -80,6 +80,14 @@ class Producer:
                 # The queue is full: room comes when something is acknowledged, or timed out at the latest.
                 await asyncio.sleep(_ROOM_POLL_S)
         return await flight.result
+
+    async def look(self, topic: str) -> None:
+        """Asks for a topic's metadata. Raises DependencyError when no broker answers within KAFKA_ANSWER_S."""
+        try:
+            await asyncio.to_thread(self._client.list_topics, topic, KAFKA_ANSWER_S)
+        except KafkaException as error:
+            told = error.args[0]
+            raise DependencyError(f"Kafka: {told.str()}", dependency=KAFKA, cause_class=told.name()) from error
 
     async def close(self) -> None:
         """Gives what is in flight DELIVERY_TIMEOUT_S to be acknowledged."""

@@ -88,6 +88,8 @@ class Worker:
         self._database_answered = False
         self._flood_quiet = False
         self._pauses = Pauses(self._on_pause)
+        # A gate of its own: a broker that answers may still acknowledge nothing.
+        self._watch_kafka = partial(Gate(self._pauses).look_regularly, partial(producer.look, topics.sources(name)[0]))
         self._parking = Parking()
         self._parked_new = asyncio.Event()
         ladder = self._ladder = Ladder(topics, name)
@@ -133,7 +135,7 @@ class Worker:
                     tasks.create_task(self._release(dispatchers[self._retry])),
                 ]
                 beside = [tasks.create_task(lane.commit_regularly()) for lane in self._lanes]
-                beside += [tasks.create_task(self._sample()), tasks.create_task(self._await_database())]
+                beside += [tasks.create_task(run()) for run in (self._sample, self._await_database, self._watch_kafka)]
                 await stop.wait()
                 await self._drain(intake)
                 for lane in self._lanes:

@@ -81,6 +81,13 @@ async def group_has_members(settings: Settings, group: str) -> bool:
     return await asyncio.to_thread(_has_members, settings, group)
 
 
+async def read_positions(settings: Settings, group: str, topics: Sequence[str]) -> Mapping[tuple[str, int], int]:
+    """What `group` has committed of `topics`: (topic, partition) -> the offset after the last finished record.
+    Raises DependencyError when Kafka does not answer.
+    """
+    return await asyncio.to_thread(_positions, settings, group, tuple(topics))
+
+
 async def read_lag(settings: Settings, group: str, topics: Sequence[str]) -> int:
     """Records of `topics` that `group` has not committed. Raises DependencyError when Kafka does not answer."""
     return await asyncio.to_thread(_lag, settings, group, tuple(topics))
@@ -162,6 +169,16 @@ def _with_consumer(settings: Settings, question: Callable[[Consumer], Ends]) -> 
     try:
         with translated():
             return question(consumer)
+    finally:
+        consumer.close()
+
+
+def _positions(settings: Settings, group: str, topics: Sequence[str]) -> Mapping[tuple[str, int], int]:
+    consumer = consumer_for(settings, group)
+    try:
+        with translated():
+            committed = committed_of(consumer, partitions_of(consumer, topics))
+            return {(at.topic, at.partition): max(0, at.offset) for at in committed}
     finally:
         consumer.close()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.common.settings import Settings
+from services.sandbox.ports import free_ports
 from services.sandbox.stack import Stack, temporary_stack
 
 # Hands of few faults that end soon, for every run of the tests.
@@ -37,9 +38,16 @@ def thorough(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def proxied_kafka_port() -> int:
+    """Where Kafka says that it is: each test puts a proxy there."""
+    (port,) = free_ports(1)
+    return port
+
+
+@pytest.fixture(scope="session")
+def own_stack(tmp_path_factory: pytest.TempPathFactory, proxied_kafka_port: int) -> Iterator[Stack]:
     """Servers that nobody else uses, since they are stopped and killed."""
     directory: Path = tmp_path_factory.mktemp("chaos")
     settings = Settings.from_environment(kafka_bootstrap_servers=None, database_url="", stack="process")
-    with temporary_stack(settings, directory / "stack") as stack:
+    with temporary_stack(settings, directory / "stack", advertised_port=proxied_kafka_port) as stack:
         yield stack

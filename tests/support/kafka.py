@@ -10,6 +10,7 @@ from services.common.kafka_config import client_config
 from services.common.settings import Settings
 from services.engine.producer import open_producer
 from services.engine.records import OutgoingRecord
+from services.operations.topic_client import translated
 
 
 async def send(settings: Settings, records: Sequence[OutgoingRecord]) -> None:
@@ -18,11 +19,11 @@ async def send(settings: Settings, records: Sequence[OutgoingRecord]) -> None:
 
 
 async def commit(settings: Settings, group: str, topic: str, offsets: Sequence[int]) -> None:
-    """`offsets` by partition: the next record that the group would read."""
+    """`offsets` by partition: the next record that the group would read. Raises DependencyError."""
     positions = [TopicPartition(topic, number, offset) for number, offset in enumerate(offsets)]
 
     def alter() -> None:
-        with AdminClient(client_config(settings, "test")) as client:
+        with translated(), AdminClient(client_config(settings, "test")) as client:
             futures = client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, positions)])
             for future in futures.values():
                 future.result(timeout=10)

@@ -11,6 +11,7 @@ lock.py         one run per topic;  steady.py  steps that lost a race
 recovery.py     what was on its way when a run died
 execution.py    the run: paced, guarded (pace.py, guards.py), in acknowledged steps
 replaying.py    begin, resume and end one;  fates.py  what became of its records: done, back, pending
+whereabouts.py  how far Kafka says they are
 discarding.py   a decision instead;  overview.py  depths and histograms;  transfer.py  export and import
 audit.py        all runs, and whether the chain holds;  counting.py  the metric
 refusals.py     the errors, by exit code

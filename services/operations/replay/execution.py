@@ -30,6 +30,7 @@ from services.operations.replay.scanning import read_planned
 from services.operations.replay.standing import settle_letters, standings
 from services.operations.replay.steady import steadily
 from services.operations.replay.targets import PARKED, replayed
+from services.operations.replay.whereabouts import Trail
 
 _LOOK_S = 1.0
 
@@ -102,8 +103,9 @@ async def watch(tools: Tools, run: Run, *, within_s: float, stop: asyncio.Event)
     """Looks until every replayed record is done or back, or the time is up."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + within_s
+    trail = Trail(tools.settings, run)
     while True:
-        seen = await _look(tools, run)
+        seen = await _look(tools, run, trail)
         if not seen.pending and not seen.unknown:
             return seen
         left_s = until_s - loop.time()
@@ -125,6 +127,7 @@ class _Execution:
         self._topics = Topics.of(tools.settings)
         self._pace = Pace(orders.rate)
         self._looked_s = asyncio.get_running_loop().time()
+        self._trail = Trail(tools.settings, run)
         self.sent = 0
 
     async def send_all(self, items: Sequence[Item]) -> None:
@@ -210,7 +213,7 @@ class _Execution:
         if not self._orders.stop_on or now_s - self._looked_s < _LOOK_S:
             return
         self._looked_s = now_s
-        seen = await _look(self._tools, self._run)
+        seen = await _look(self._tools, self._run, self._trail)
         for guard in self._orders.stop_on:
             guard.check(seen)
 
@@ -220,12 +223,14 @@ class _Execution:
         until_s = loop.time() + within_s
         while not self._stop.is_set():
             time_is_up = loop.time() >= until_s
-            if check_canary(await _look(self._tools, self._run), within_s=within_s, time_is_up=time_is_up):
+            seen = await _look(self._tools, self._run, self._trail)
+            if check_canary(seen, within_s=within_s, time_is_up=time_is_up):
                 return
             await wait_unless(self._stop, _LOOK_S / 2)
 
 
-async def _look(tools: Tools, run: Run) -> Seen:
+async def _look(tools: Tools, run: Run, trail: Trail) -> Seen:
+    found = await trail.look()
     await steadily(DeadLetterIndex(tools.settings, tools.database, tools.codec).update)
     async with tools.database.connection() as connection:
-        return await look_at(connection, run)
+        return await look_at(connection, run, found)

@@ -1,4 +1,5 @@
-"""What became of the records of a run: done, back in the dead letters, or neither yet.
+"""What became of the records of a run: done, back in the dead letters, or neither yet. The tables tell first; of what
+they do not know, Kafka tells whether the worker was through with it (whereabouts.py).
 
 Tables: replay_items, replay_runs, dead_letters; IS_DONE reads student_course_purchases, trainer_allocations,
 notifications.
@@ -12,9 +13,15 @@ from services.common.database import Transaction
 from services.operations.dead_letters import IS_DONE
 from services.operations.replay.letters import Place
 from services.operations.replay.runs import Run
+from services.operations.replay.whereabouts import Whereabouts
 
-# `unknown`: not back, and no table tells whether such a record was handled (poison, a changed purchase).
+# `unknown`: not back, no table tells whether such a record was handled (poison, a changed purchase), and Kafka no
+# longer has it.
 Fate = Literal["done", "back_in_dlq", "pending", "unknown", "parked", "skipped_done", "failed", "unsent"]
+# As letters.identity_of has it: nothing of where it came from, unless all of it is known.
+_IDENTITY = """
+coalesce(letter.origin_topic || '/' || letter.origin_partition || '/' || letter.origin_offset, item.digest)
+"""
 _FATES = f"""
 SELECT item.kafka_partition, item.kafka_offset, item.target, item.detail, letter.order_id, letter.event_type,
        CASE item.result
@@ -27,7 +34,8 @@ SELECT item.kafka_partition, item.kafka_offset, item.target, item.detail, letter
                             AND (back.origin_topic, back.origin_partition, back.origin_offset)
                                 = (letter.origin_topic, letter.origin_partition, letter.origin_offset))
             THEN 'back_in_dlq'
-            WHEN {IS_DONE} THEN 'done'
+            WHEN {IS_DONE} OR {_IDENTITY} = ANY ($2::text[]) THEN 'done'
+            WHEN {_IDENTITY} = ANY ($3::text[]) THEN 'pending'
             WHEN letter.error_kind = 'poison' OR letter.event_type IS NULL
                  OR letter.event_type = 'PurchaseAdjusted' AND letter.worker <> 'notifier' THEN 'unknown'
             ELSE 'pending' END
@@ -35,7 +43,7 @@ SELECT item.kafka_partition, item.kafka_offset, item.target, item.detail, letter
   FROM replay_items item
   JOIN dead_letters letter USING (topic, kafka_partition, kafka_offset)
  WHERE item.run_id = $1
-"""  # noqa: S608 - both parts are constants
+"""  # noqa: S608 - all parts are constants
 _COUNT = f"SELECT fate, count(*) AS count FROM ({_FATES}) AS each GROUP BY fate"  # noqa: S608 - constants
 _GROWTH = "SELECT count(*) FROM dead_letters WHERE topic = $1 AND indexed_at >= $2"
 
@@ -65,9 +73,9 @@ class Seen:
         return self.done + self.back_in_dlq
 
 
-async def fates_of(connection: Transaction, run: Run) -> Sequence[RecordFate]:
-    """Of each record, by place. The index of dead letters is up to date."""
-    rows = await connection.fetch(_FATES + " ORDER BY 1, 2", run.id)
+async def fates_of(connection: Transaction, run: Run, found: Whereabouts) -> Sequence[RecordFate]:
+    """Of each record, by place. The index of dead letters is newer than `found`."""
+    rows = await connection.fetch(_FATES + " ORDER BY 1, 2", run.id, list(found.finished), list(found.under_way))
     return [
         RecordFate(
             place=(row["kafka_partition"], row["kafka_offset"]),
@@ -81,9 +89,10 @@ async def fates_of(connection: Transaction, run: Run) -> Sequence[RecordFate]:
     ]
 
 
-async def look_at(connection: Transaction, run: Run) -> Seen:
+async def look_at(connection: Transaction, run: Run, found: Whereabouts) -> Seen:
     """The same in numbers."""
-    counts: Mapping[str, int] = {row["fate"]: row["count"] for row in await connection.fetch(_COUNT, run.id)}
+    rows = await connection.fetch(_COUNT, run.id, list(found.finished), list(found.under_way))
+    counts: Mapping[str, int] = {row["fate"]: row["count"] for row in rows}
     return Seen(
         done=counts.get("done", 0),
         back_in_dlq=counts.get("back_in_dlq", 0),

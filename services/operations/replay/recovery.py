@@ -31,7 +31,7 @@ from services.operations.replay.targets import FIRST_TIER, ORIGIN, PARKED
 from services.operations.topic_reader import offsets_since, stream_records
 
 # PostgreSQL's clock began the run, brokers and producers stamped the records.
-_CLOCK_SLACK_MS = 10 * 60 * 1000
+CLOCK_SLACK_MS = 10 * 60 * 1000
 
 
 async def recover(settings: Settings, session: Session, worker: str) -> int:
@@ -70,7 +70,7 @@ async def _arrived(settings: Settings, worker: str, untold: Sequence[Untold]) ->
         PARKED: [topics.parked(worker)],
     }
     names = sorted({name for one in untold for name in places[one.item.target]})
-    since_ms = min(one.started_at_ms for one in untold) - _CLOCK_SLACK_MS
+    since_ms = min(one.started_at_ms for one in untold) - CLOCK_SLACK_MS
     ranges = await offsets_since(settings, names, max(0, since_ms))
     found = set()
     async with aclosing(stream_records(settings, ranges)) as batches:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from services.common.database import Database, open_database, translated_errors
 from services.common.settings import Settings
+from services.sandbox.demo.patience import patiently
 
 _CALL_S = 20.0
 # Counting millions of sessions takes longer than a worker's transaction may.
@@ -28,7 +29,7 @@ async def own_database(settings: Settings) -> AsyncIterator[Settings]:
     try:
         yield settings.model_copy(update={"database_url": SecretStr(_with_database(url, name))})
     finally:
-        await _execute(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await patiently(_execute)(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @asynccontextmanager

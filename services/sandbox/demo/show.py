@@ -111,7 +111,7 @@ async def own_topics(settings: Settings) -> AsyncIterator[Settings]:
     try:
         yield own
     finally:
-        await delete_topics(own)
+        await patiently(delete_topics)(own)
 
 
 async def _prepare(settings: Settings, database: Database, plan: Plan) -> None:

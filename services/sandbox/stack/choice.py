@@ -13,8 +13,11 @@ from services.sandbox.stack.server import KAFKA, POSTGRESQL, Server
 from services.sandbox.stack.state import StateDirectory
 
 
-def choose_servers(settings: Settings, state: StateDirectory, note: Callable[[str], None]) -> tuple[Server, Server]:
-    """(Kafka, PostgreSQL), not started. `note` gets a sentence when the choice may surprise.
+def choose_servers(
+    settings: Settings, state: StateDirectory, note: Callable[[str], None], *, advertised_port: int | None = None
+) -> tuple[Server, Server]:
+    """(Kafka, PostgreSQL), not started. `note` gets a sentence when the choice may surprise. `advertised_port`: of a
+    proxy in front of Kafka, where that is a process of ours.
 
     Raises ConfigurationError when what the choice needs is missing.
     """
@@ -36,7 +39,7 @@ def choose_servers(settings: Settings, state: StateDirectory, note: Callable[[st
     find_java()
     artifacts = fetch_artifacts(settings)
     return (
-        kafka or KafkaProcess(artifacts.jars, state.part(KAFKA)),
+        kafka or KafkaProcess(artifacts.jars, state.part(KAFKA), advertised_port=advertised_port),
         postgres or PostgresProcess(artifacts.postgres, state.part(POSTGRESQL)),
     )
 

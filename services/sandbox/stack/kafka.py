@@ -25,19 +25,22 @@ node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+advertised.listeners=PLAINTEXT://{host}:{advertised_port}
 log.dirs={data}
 """
 
 
 class KafkaProcess:
-    """Data in `directory`, which must exist; it is kept between starts."""
+    """Data in `directory`, which must exist; it is kept between starts. `advertised_port`: where it tells its clients
+    that it listens, for a proxy in front of it; None for its own.
+    """
 
     name = KAFKA
 
-    def __init__(self, jars: Path, directory: Path) -> None:
+    def __init__(self, jars: Path, directory: Path, *, advertised_port: int | None = None) -> None:
         self._class_path = f"{jars}/*"
         self._directory = directory
+        self._advertised_port = advertised_port
         self._ports: tuple[int, int] | None = None
         self._process = ServerProcess(
             self._java(
@@ -97,7 +100,13 @@ class KafkaProcess:
 
     def _start_on(self, ports: tuple[int, int]) -> None:
         data = self._directory / "data"
-        places = _PLACES.format(host=_HOST, port=ports[0], controller_port=ports[1], data=data)
+        places = _PLACES.format(
+            host=_HOST,
+            port=ports[0],
+            advertised_port=self._advertised_port or ports[0],
+            controller_port=ports[1],
+            data=data,
+        )
         behaviour = "".join(f"{name}={value}\n" for name, value in BEHAVIOUR.items())
         self._settings_file.write_text(places + behaviour)
         if not (data / "meta.properties").exists():

@@ -21,10 +21,16 @@ def _quiet(_text: str) -> None:
 
 @contextmanager
 def temporary_stack(
-    settings: Settings, directory: Path, *, keep_data: bool = False, note: Callable[[str], None] = _quiet
+    settings: Settings,
+    directory: Path,
+    *,
+    keep_data: bool = False,
+    advertised_port: int | None = None,
+    note: Callable[[str], None] = _quiet,
 ) -> Iterator[Stack]:
     """Servers that end with the block, and with the calling process when it is killed. What an earlier owner of the
     state directory left is ended first; servers that `lasting_stack` started there are used and left running.
+    `advertised_port`: where clients are told to find Kafka, for tests that put a proxy there.
 
     Raises ConfigurationError: one sentence about what is missing or in use.
     """
@@ -36,7 +42,8 @@ def temporary_stack(
     with state.owned(), ExitStack() as ending:
         state.end()
         ending.enter_context(watched(state))
-        stack = _start(settings, state, ending, owner=os.getpid(), keep_data=keep_data, note=note)
+        servers = choose_servers(settings, state, note, advertised_port=advertised_port)
+        stack = _start(servers, state, ending, owner=os.getpid(), keep_data=keep_data)
         yield stack
 
 
@@ -48,7 +55,7 @@ def lasting_stack(settings: Settings, directory: Path, *, note: Callable[[str], 
         return running
     with state.owned(), ExitStack() as failing:
         state.end()
-        _start(settings, state, failing, owner=None, keep_data=True, note=note)
+        _start(choose_servers(settings, state, note), state, failing, owner=None, keep_data=True)
         failing.pop_all()
     started = state.read()
     assert started is not None
@@ -77,16 +84,10 @@ def _alive(state: StateDirectory) -> Running | None:
 
 
 def _start(
-    settings: Settings,
-    state: StateDirectory,
-    ending: ExitStack,
-    *,
-    owner: int | None,
-    keep_data: bool,
-    note: Callable[[str], None],
+    servers: tuple[Server, Server], state: StateDirectory, ending: ExitStack, *, owner: int | None, keep_data: bool
 ) -> Stack:
-    """Starts both and writes down how they are ended. `ending` gets what undoes it."""
-    kafka, postgres = choose_servers(settings, state, note)
+    """Starts both, Kafka and PostgreSQL, and writes down how they are ended. `ending` gets what undoes it."""
+    kafka, postgres = servers
     started: list[Server] = []
 
     def record() -> None:

@@ -118,6 +118,24 @@ async def test_kafka_away_after_the_commit(own: Settings, own_stack: Stack) -> N
     assert await _retried_or_dead(own) == []
 
 
+@pytest.mark.timeout(120)
+async def test_an_idle_worker_shows_that_kafka_is_away(own: Settings, own_stack: Stack) -> None:
+    """It sends nothing that could fail, and a broker that hangs tells a consumer nothing."""
+    notebook = Notebook()
+    async with running_worker(own, notebook.shape):
+        await put(own, record_of(own, payment_succeeded("ord_first")))
+        await eventually(lambda: is_idle(own), every_s=0.5)
+        await asyncio.to_thread(own_stack.kafka.pause)
+        try:
+            await eventually(lambda: _is_paused(own), within_s=30)
+            assert await health_of(own, "live") == await health_of(own, "ready") == 200
+        finally:
+            await asyncio.to_thread(own_stack.kafka.resume)
+        await eventually(lambda: _has_resumed(own), within_s=30)
+        await put(own, record_of(own, payment_succeeded("ord_next")))
+        await eventually(lambda: notebook.tries("ord_next"), within_s=30)
+
+
 def _faults(stack: Stack, name: str) -> tuple[Callable[[], None], Callable[[], None]]:
     server = stack.postgres
     return (server.stop, server.start) if name == "stop" else (server.pause, server.resume)

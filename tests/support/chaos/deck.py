@@ -53,7 +53,8 @@ def _all_cards() -> tuple[Card, ...]:
     ]
     for server in (KAFKA, POSTGRESQL):
         cards += [Card("restart", server), Card("kill-server", server), Card("pause", server)]
-    cards += [Card("cut", POSTGRESQL, "connections"), Card("slow", POSTGRESQL, "connections")]
+        cards += [Card(what, server, "connections") for what in ("cut", "reset", "slow", "part")]
+    cards += [Card("kill-in-commit", POSTGRESQL)]
     cards += [Card("rebalance", worker, "storm") for worker in WORKERS]
     cards += [Card("rewind", worker, "to offset 0") for worker in WORKERS]
     cards += [Card("repeat", KAFKA, "records out of order"), Card("poison", KAFKA)]

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from services.sandbox.demo.system import System
 from services.sandbox.stack import Stack
 from tests.support.chaos import outside, processes, records, servers
-from tests.support.chaos.deck import KAFKA, Card, Fault, times_of
+from tests.support.chaos.deck import KAFKA, POSTGRESQL, Card, Fault, times_of
 from tests.support.chaos.proxy import Proxy
 
 
 @dataclass(slots=True, kw_only=True)
 class Storm:
-    """`diary`: what happened when, for whoever has to understand a failure."""
+    """`proxies` by server; `diary`: what happened when, for whoever has to understand a failure."""
 
     stack: Stack
-    proxy: Proxy
+    proxies: Mapping[str, Proxy]
     seed: int
     diary: list[str] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
@@ -52,6 +52,7 @@ class Storm:
         """What there is to tell about it."""
         settings, children = system.settings, system.children
         server = self.stack.kafka if card.target == KAFKA else self.stack.postgres
+        proxy = self.proxies.get(card.target, self.proxies[POSTGRESQL])
         actions: Mapping[str, Callable[[], Awaitable[str]]] = {
             "kill": lambda: processes.kill(children[card.target]),
             "stop": lambda: processes.stop(children[card.target]),
@@ -63,8 +64,11 @@ class Storm:
             "restart": lambda: servers.restart(server),
             "kill-server": lambda: servers.kill(server),
             "pause": lambda: servers.pause(server),
-            "cut": self.proxy.cut,
-            "slow": self.proxy.slow_down,
+            "kill-in-commit": lambda: servers.kill_in_commit(server, proxy, dice),
+            "cut": proxy.cut,
+            "reset": proxy.reset,
+            "slow": proxy.slow_down,
+            "part": proxy.part,
             "outside": lambda: outside.fail(system.sandbox_url, card.target, slow=card.how == "slow"),
         }
         return await actions[card.what]()

@@ -8,17 +8,19 @@ from tests.support.eventually import eventually
 
 
 class Dependency:
-    """Away until told otherwise; remembers each call."""
+    """Away until told otherwise; remembers each call, and those that it answered."""
 
     def __init__(self) -> None:
         self.away = True
         self.calls: list[bool] = []
+        self.answered: list[bool] = []
 
     async def call(self, probing: bool) -> str:  # noqa: FBT001 - the gate's own call
         self.calls.append(probing)
         await asyncio.sleep(0)
         if self.away:
             raise DependencyError("away", dependency="example")
+        self.answered.append(probing)
         return "done"
 
 
@@ -47,11 +49,10 @@ async def test_of_many_only_one_probes() -> None:
     waiting = [asyncio.create_task(gate.run(dependency.call)) for _ in range(10)]
     await eventually(lambda: True in dependency.calls)
     assert dependency.calls.count(False) == 10
-    dependency.calls.clear()
     dependency.away = False
     await asyncio.gather(*waiting)
-    assert dependency.calls.count(True) == 1
-    assert dependency.calls.count(False) == 9
+    assert dependency.answered.count(True) == 1
+    assert dependency.answered.count(False) == 9
 
 
 async def test_no_record_is_tried_while_a_look_says_that_it_is_away() -> None:
@@ -95,3 +96,17 @@ async def test_what_is_a_records_own_fault_passes_through() -> None:
     with pytest.raises(TransientError):
         await Gate(dashboard.pauses).run(call)
     assert dashboard.shown == []
+
+
+async def test_whoever_makes_no_calls_looks_now_and_then_and_shows_it_too() -> None:
+    dependency, dashboard = Dependency(), Dashboard()
+
+    async def look() -> None:
+        await dependency.call(probing=True)
+
+    looking = asyncio.create_task(Gate(dashboard.pauses, interval_s=0.01).look_regularly(look))
+    await eventually(lambda: dashboard.shown == [("dependency", True)])
+    dependency.away = False
+    await eventually(lambda: dashboard.shown == [("dependency", True), ("dependency", False)])
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
