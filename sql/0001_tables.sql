@@ -115,7 +115,9 @@ CREATE TABLE payment_facts (
 CREATE UNIQUE INDEX one_fact_per_provider_event ON payment_facts (provider, provider_event_id)
     WHERE provider_event_id IS NOT NULL;
 CREATE UNIQUE INDEX one_fact_per_body ON payment_facts (provider, body_sha256);
-CREATE UNIQUE INDEX one_fact_per_change ON payment_facts (provider, entity_id, event, status, cumulative)
+-- With the order: a forged pair of ids must not make the genuine one a duplicate.
+CREATE UNIQUE INDEX one_fact_per_change
+    ON payment_facts (provider, entity_id, event, status, cumulative, provider_order_id)
     NULLS NOT DISTINCT WHERE entity_id IS NOT NULL;
 CREATE INDEX payment_facts_of_order ON payment_facts (order_id, id);
 CREATE INDEX payment_facts_without_order ON payment_facts (provider, provider_order_id) WHERE order_id IS NULL;

@@ -31,6 +31,7 @@ from services.gateway_api.payment_tasks import Task, claim_tasks, finish_task, p
 from services.gateway_api.payments import Meaning
 from services.gateway_api.problems import Problem
 from services.gateway_api.providers import Provider
+from services.gateway_api.providers.verified import is_of_order, payment_of_another_order
 from services.gateway_api.recording import Recorder, open_recorder
 
 log = structlog.get_logger()
@@ -104,6 +105,9 @@ class _Worker:
             await finish_task(self._database, task)
             return
         fact = await provider.fetch_payment(state["payment_id"], within_s=TASK_CALL_S)
+        if not is_of_order(fact, task.provider_order_id):
+            log.error("payment_of_another_order", orderId=task.order_id, paymentId=fact.payment_id)
+            fact = payment_of_another_order(fact, provider_order_id=task.provider_order_id)
         await self._recorder.record(fact)
         if fact.meaning in {Meaning.CAPTURED, Meaning.FAILED}:
             await finish_task(self._database, task)
@@ -127,6 +131,10 @@ class _Worker:
     async def _refund(self, task: Task, provider: Provider) -> None:
         """Providers often send a payment beside the accepted one back by themselves."""
         fact = await provider.fetch_payment(task.payment_id, within_s=TASK_CALL_S)
+        if not is_of_order(fact, task.provider_order_id):
+            log.error("payment_task_given_up", orderId=task.order_id, reason=task.kind, error="another order's payment")
+            await finish_task(self._database, task, error="the payment is another order's and stays there")
+            return
         await self._recorder.record(fact)
         if fact.meaning is Meaning.FAILED or (fact.cumulative or 0) >= (fact.amount_minor or 0) > 0:
             await finish_task(self._database, task)

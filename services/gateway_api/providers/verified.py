@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Self
 
@@ -21,6 +21,7 @@ from services.gateway_api.payments import Meaning, Source
 # Ids are parts of what is signed: one with a separator inside would let two different pairs share a signature.
 is_provider_id = re.compile(r"[A-Za-z0-9_]{1,64}").fullmatch
 _is_digest = re.compile(r"[0-9a-f]{64}").fullmatch
+_UNKNOWN = "payment.unknown"
 _SECONDS_MAX = 4_102_444_800  # the year 2100
 
 
@@ -103,12 +104,32 @@ def unknown_payment(proof: Proof, *, provider: str, payment_id: str, answer: obj
         proof=proof,
         provider=provider,
         source="fetch",
-        event="payment.unknown",
+        event=_UNKNOWN,
         # The answer alone is the same for every such payment, and would be a duplicate.
         body=orjson.dumps({"asked": payment_id, "answer": answer}),
         payment_id=payment_id,
         entity_id=payment_id,
         meaning=Meaning.FAILED,
+    )
+
+
+def is_of_order(fact: VerifiedPayment, provider_order_id: str) -> bool:
+    """Whether what was fetched about a payment may count for this order. One that is unknown is nobody's."""
+    return fact.provider_order_id == provider_order_id or fact.event == _UNKNOWN
+
+
+def payment_of_another_order(fact: VerifiedPayment, *, provider_order_id: str) -> VerifiedPayment:
+    """For the order that someone had a signature for: the payment exists, and pays something else."""
+    return replace(
+        fact,
+        event="payment.of_another_order",
+        # The answer alone may be known already, as the other order's.
+        body=orjson.dumps({"asked": provider_order_id, "answer": fact.body.decode(errors="replace")}),
+        provider_order_id=provider_order_id,
+        meaning=Meaning.FAILED,
+        amount_minor=None,
+        cumulative=None,
+        currency=None,
     )
 
 
