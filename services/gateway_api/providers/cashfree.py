@@ -3,7 +3,7 @@
 An order has our own id there and at most one successful payment, so that the order's id stands for the payment too, as
 an intent's does at Stripe. Nothing that the browser brings is signed: Cashfree is asked. A webhook's signature is
 base64 of HMAC-SHA256 over timestamp and raw body, nothing between them, with the secret of the API.
-Sources: Cashfree's API reference 2025-01-01 (orders, payments, refunds), "Payloads and signatures".
+Sources: Cashfree's API reference 2025-01-01 (orders, payments, refunds, reconciliation), "Payloads and signatures".
 """
 
 import base64
@@ -11,78 +11,27 @@ import binascii
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from decimal import Decimal
 
 import orjson
-from pydantic import BeforeValidator, StringConstraints
 
 from services.common.errors import DependencyError
 from services.gateway_api.limits import PROVIDER_CALL_S
 from services.gateway_api.payments import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
-from services.gateway_api.providers.entities import Currency, Entity, event_name_of, member, read_entity, read_object
+from services.gateway_api.providers.cashfree_entities import Payment, Refund, entity_of, is_order_id, told_by
+from services.gateway_api.providers.entities import Entity, event_name_of, member, read_entity, read_object
 from services.gateway_api.providers.protocol import ProviderOrder
 from services.gateway_api.providers.verified import InvalidSignatureError, VerifiedPayment, check_hmac, unknown_payment
 from services.gateway_api.reading import invalid
 
 NAME = "cashfree"
 _VERSION = "2025-01-01"
+_PAGE_ITEMS = 100
 # Cashfree wants a number even of students who gave none, and says so in its reference.
 _NO_PHONE = "9999999999"
-_is_order_id = re.compile(r"[A-Za-z0-9_-]{3,45}").fullmatch
 # Digits, so that nothing can be moved from the body into the timestamp.
 _is_timestamp = re.compile(r"[0-9]{10,16}").fullmatch
-_PAYMENTS: Mapping[str, Meaning] = {"SUCCESS": Meaning.CAPTURED, "FAILED": Meaning.FAILED, "VOID": Meaning.FAILED}
-_REFUNDS: Mapping[str, Meaning] = {
-    "SUCCESS": Meaning.REFUND_PROCESSED,
-    "PENDING": Meaning.REFUND_PENDING,
-    "ONHOLD": Meaning.REFUND_PENDING,
-    "FAILED": Meaning.REFUND_FAILED,
-    "CANCELLED": Meaning.REFUND_FAILED,
-}
-
-
-def _text(value: object) -> object:
-    """Ids were numbers before 2025-01-01."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _minor(value: object) -> object:
-    """Rupees with a point, as JSON has them, to paise. Their shortest notation: 499.99 is that and nothing near it."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    try:
-        minor = Decimal(str(value)).scaleb(2)
-    except InvalidOperation:
-        return value
-    return int(minor) if minor == minor.to_integral_value() and 0 <= minor <= 10**15 else None
-
-
-_Id = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-_OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{3,45}$")]
-_Minor = Annotated[int, BeforeValidator(_minor)]
-
-
-class _Payment(Entity):
-    cf_payment_id: _Id
-    payment_status: str
-    payment_amount: _Minor
-    payment_currency: Currency
-
-
-class _Refund(Entity):
-    order_id: _OrderId
-    cf_refund_id: _Id
-    refund_status: str
-    refund_amount: _Minor
-    refund_currency: Currency
-
-
-class _Dispute(Entity):
-    dispute_id: _Id
-    dispute_status: str
-    dispute_amount: _Minor
 
 
 class Cashfree:
@@ -114,7 +63,7 @@ class Cashfree:
     def read_callback(self, fields: Mapping[str, object], _body: bytes) -> str:
         """Raises Problem 422 for something that is no order's id."""
         order_id = fields.get("order_id")
-        if not isinstance(order_id, str) or not _is_order_id(order_id):
+        if not isinstance(order_id, str) or not is_order_id(order_id):
             raise invalid(("order_id", "the id of an order"))
         return order_id
 
@@ -132,13 +81,12 @@ class Cashfree:
             source="webhook",
             event=event_name_of(data.get("type")),
             body=body,
-            **_told_by(_entity_of(data.get("data")), order_id),
+            **told_by(entity_of(data.get("data")), order_id),
         )
 
     async def fetch_order(self, provider_order_id: str, *, within_s: float) -> Sequence[VerifiedPayment]:
         answered = await self._call("GET", f"/pg/orders/{provider_order_id}/payments", within_s=within_s)
-        items = answered.data if isinstance(answered.data, list) else []
-        return [_fetched(answered, _Payment, item, provider_order_id) for item in items]
+        return [_fetched(answered, Payment, item, provider_order_id) for item in _list_of(answered.data)]
 
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         """The attempt that succeeded, else the last one."""
@@ -155,21 +103,42 @@ class Cashfree:
         wanted = {"refund_id": key.replace("-", ""), "refund_amount": _major(amount_minor)}
         path = f"/pg/orders/{payment_id}/refunds"
         answered = await self._call("POST", path, json=wanted, key=key, within_s=within_s)
-        return _fetched(answered, _Refund, answered.data, payment_id)
+        return _fetched(answered, Refund, answered.data, payment_id)
 
-    async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:  # noqa: ARG002
-        """Nothing: Cashfree lists payments of one order only, and the reconciler asks about each that is open."""
-        nothing: tuple[VerifiedPayment, ...] = ()
-        for fact in nothing:
-            yield fact
+    async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+        """The reconciliation lists what happened in that time; its orders are then asked about, for it does not have
+        Cashfree's ids of refunds. Disputes have no list: webhooks alone tell of them.
+        """
+        asked = set[str]()
+        page: dict[str, object] = {"limit": _PAGE_ITEMS}
+        while True:
+            wanted = {
+                "pagination": page,
+                "filters": {"start_date": since.isoformat(), "end_date": until.isoformat()},
+            }
+            answered = await self._call("POST", "/pg/recon", json=wanted)
+            events = member(answered.data, "data")
+            orders = {order_id for event in _list_of(events) if (order_id := _order_id_in(event)) is not None}
+            for order_id in sorted(orders - asked):
+                for fact in (
+                    *await self.fetch_order(order_id, within_s=PROVIDER_CALL_S),
+                    *await self._refunds(order_id),
+                ):
+                    yield fact
+            asked |= orders
+            page["cursor"] = member(answered.data, "cursor")
+            if not events or not page["cursor"]:
+                break
 
     async def _left(self, order_id: str, *, within_s: float) -> int:
         paid = await self.fetch_payment(order_id, within_s=within_s)
-        answered = await self._call("GET", f"/pg/orders/{order_id}/refunds", within_s=within_s)
-        items = answered.data if isinstance(answered.data, list) else []
-        refunds = [_fetched(answered, _Refund, item, order_id) for item in items]
+        refunds = await self._refunds(order_id, within_s=within_s)
         gone = sum(refund.amount_minor or 0 for refund in refunds if refund.meaning is not Meaning.REFUND_FAILED)
         return (paid.amount_minor or 0) - gone
+
+    async def _refunds(self, order_id: str, *, within_s: float = PROVIDER_CALL_S) -> list[VerifiedPayment]:
+        answered = await self._call("GET", f"/pg/orders/{order_id}/refunds", within_s=within_s)
+        return [_fetched(answered, Refund, item, order_id) for item in _list_of(answered.data)]
 
     async def _call(
         self,
@@ -204,34 +173,14 @@ def _hex_of(signature: str) -> str:
         raise InvalidSignatureError from None
 
 
-def _entity_of(data: object) -> Entity | None:
-    refund = read_entity(_Refund, member(data, "refund"))
-    return refund or read_entity(_Dispute, member(data, "dispute")) or read_entity(_Payment, member(data, "payment"))
+def _list_of(data: object) -> list[object]:
+    return data if isinstance(data, list) else []
 
 
-def _told_by(entity: Entity | None, order_id: object) -> dict[str, Any]:
-    """As the fields of a VerifiedPayment."""
-    known = order_id if isinstance(order_id, str) and _is_order_id(order_id) else None
-    match entity:
-        case _Payment():
-            meaning = _PAYMENTS.get(entity.payment_status)
-            told = (entity.cf_payment_id, meaning, entity.payment_amount, entity.payment_currency)
-        case _Refund():
-            known, meaning = entity.order_id, _REFUNDS.get(entity.refund_status)
-            told = (entity.cf_refund_id, meaning, entity.refund_amount, entity.refund_currency)
-        case _Dispute():
-            told = (entity.dispute_id, _meaning_of_dispute(entity.dispute_status), entity.dispute_amount, "INR")
-        case _:
-            return {"provider_order_id": known, "payment_id": known}
-    names = ("entity_id", "meaning", "amount_minor", "currency")
-    return {"provider_order_id": known, "payment_id": known, **dict(zip(names, told, strict=True))}
-
-
-def _meaning_of_dispute(status: str) -> Meaning:
-    """DISPUTE_, CHARGEBACK_ or PRE_ARBITRATION_ with what became of it."""
-    if status.endswith("_WON"):
-        return Meaning.DISPUTE_WON
-    return Meaning.DISPUTE_LOST if status.endswith(("_LOST", "_ACCEPTED")) else Meaning.DISPUTE_OPEN
+def _order_id_in(event: object) -> str | None:
+    """Beside the event's other fields, or in a group of its own since 2026-01-01."""
+    order_id = member(event, "order_id") or member(event, "order_details", "order_id")
+    return order_id if isinstance(order_id, str) and is_order_id(order_id) else None
 
 
 def _fetched(answered: Answered, model: type[Entity], item: object, order_id: str) -> VerifiedPayment:
@@ -242,7 +191,7 @@ def _fetched(answered: Answered, model: type[Entity], item: object, order_id: st
         proof=answered.proof,
         provider=NAME,
         source="fetch",
-        event=f"{model.__name__[1:].lower()}.fetched",
+        event=f"{model.__name__.lower()}.fetched",
         body=orjson.dumps(item),
-        **_told_by(entity, order_id),
+        **told_by(entity, order_id),
     )

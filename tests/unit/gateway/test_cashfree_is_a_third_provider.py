@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -40,6 +41,15 @@ REFUND = {
     "refund_amount": 100,
     "refund_currency": "INR",
     "refund_status": "SUCCESS",
+}
+# One order beside the other fields, as 2025-01-01 has it, the same one in a group of its own, and a settlement.
+RECONCILED: dict[str | None, dict[str, object]] = {
+    None: {"cursor": "page-2", "limit": 100, "data": [{"event_type": "PAYMENT", "order_id": "ord_a-1"}]},
+    "page-2": {
+        "cursor": None,
+        "limit": 100,
+        "data": [{"event_type": "SETTLEMENT"}, {"order_details": {"order_id": "ord_a-1"}}, "nonsense"],
+    },
 }
 DISPUTE = {"dispute_id": 433475257, "dispute_type": "CHARGEBACK", "dispute_amount": 499.99}
 
@@ -141,6 +151,8 @@ async def live(asked: list[tuple[str, str, Any]]) -> AsyncIterator[Cashfree]:
         asked.append((request.method, request.path, body))
         told: object = {"message": "not found"}
         match request.method, request.path.removeprefix("/pg/orders"):
+            case "POST", "/pg/recon":
+                told = RECONCILED[body["pagination"].get("cursor")]
             case "POST", "":
                 told = ORDER | {"payment_session_id": "session_1"}
             case "GET", "/ord_a-1/payments":
@@ -170,3 +182,19 @@ async def test_orders_payments_and_refunds(live: Cashfree, asked: list[tuple[str
     rest = await live.refund("ord_a-1", amount_minor=None, key="0b5c-1", within_s=5)
     assert (rest.meaning, rest.amount_minor, rest.payment_id) == (Meaning.REFUND_PROCESSED, 39_999, "ord_a-1")
     assert asked[-1][2] == {"refund_id": "0b5c1", "refund_amount": 399.99}
+
+
+async def test_a_sweep_asks_about_the_orders_of_the_reconciliation_once_each(
+    live: Cashfree, asked: list[tuple[str, str, Any]]
+) -> None:
+    until = datetime(2027, 1, 2, tzinfo=UTC)
+    facts = [fact async for fact in live.list_facts(until - timedelta(days=1), until)]
+    assert [fact.meaning for fact in facts] == [
+        Meaning.FAILED, Meaning.CAPTURED, Meaning.REFUND_PROCESSED, Meaning.REFUND_FAILED,
+    ]  # fmt: skip
+    assert {fact.provider_order_id for fact in facts} == {"ord_a-1"}
+    assert [path for _, path, _ in asked].count("/pg/recon") == 2
+    assert asked[0][2]["filters"] == {
+        "start_date": "2027-01-01T00:00:00+00:00",
+        "end_date": "2027-01-02T00:00:00+00:00",
+    }
