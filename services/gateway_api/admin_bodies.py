@@ -35,6 +35,12 @@ class ReasonBody(Body):
     reason: Reason | None = None
 
 
+class DeactivateBody(ReasonBody):
+    """reassign: to others at once, and pending where nobody fits; pending: a person looks at each first."""
+
+    plan: Literal["reassign", "pending"] = "reassign"
+
+
 class RefundBody(Body):
     """`amountMinor` left out: all that has not been refunded."""
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from services.common.database import Row, Transaction
 from services.common.validation import is_id
 from services.gateway_api import audit
-from services.gateway_api.admin_bodies import ReasonBody
+from services.gateway_api.admin_bodies import DeactivateBody
 from services.gateway_api.auth import caller_of, not_found
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.idempotency import once
@@ -23,7 +23,7 @@ from services.gateway_api.json_answers import answer
 from services.gateway_api.models import Answer
 from services.gateway_api.reading import parse, read_optional_json
 
-_DEPART = "SELECT * FROM depart_trainer($1, $2)"
+_DEPART = "SELECT * FROM depart_trainer($1, $2, $3)"
 _NEWEST = "SELECT * FROM trainer_departures WHERE trainer_id = $1 ORDER BY created_at DESC LIMIT 1"
 _ITEMS = """
 SELECT item.result, item.trainer_id, bought.order_id, bought.student_id, bought.course_id
@@ -48,6 +48,7 @@ class DepartureAnswer(Answer):
 
     departure_id: UUID
     trainer_id: str
+    plan: Literal["reassign", "pending"]
     planned: int
     reassigned: int
     pending: int
@@ -61,12 +62,12 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
     async def deactivate(request: web.Request) -> web.Response:
         trainer_id = _trainer_id(request)
         payload = await read_optional_json(request)
-        body = parse(ReasonBody, payload)
+        body = parse(DeactivateBody, payload)
         async with once(dependencies.database, request, payload, required=False) as claim:
             if claim.stored is not None:
                 return claim.stored
             async with dependencies.database.transaction() as transaction:
-                job = await transaction.fetchrow(_DEPART, trainer_id, caller_of(request).subject)
+                job = await transaction.fetchrow(_DEPART, trainer_id, caller_of(request).subject, body.plan)
                 if job is None:
                     raise not_found()
                 await audit.record(
@@ -76,7 +77,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
                     target=trainer_id,
                     reason=body.reason,
                     before=None,
-                    after={"departureId": str(job["id"]), "planned": job["planned"]},
+                    after={"departureId": str(job["id"]), "planned": job["planned"], "plan": job["plan"]},
                 )
                 return await claim.finish(transaction, await _told(transaction, job), status=202)
 
@@ -106,6 +107,7 @@ async def _told(transaction: Transaction, job: Row) -> DepartureAnswer:
     return DepartureAnswer(
         departure_id=job["id"],
         trainer_id=job["trainer_id"],
+        plan=job["plan"],
         planned=job["planned"],
         reassigned=results.count("reassigned"),
         pending=results.count("pending"),

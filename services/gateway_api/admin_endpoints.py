@@ -6,6 +6,7 @@ from services.gateway_api import answers as told
 from services.gateway_api.admin_bodies import (
     AllocateBody,
     ApproveBody,
+    DeactivateBody,
     PricesBody,
     ReasonBody,
     ReassignBody,
@@ -113,7 +114,7 @@ def _sessions_and_catalogue() -> Iterator[Endpoint]:
         path="/api/v1/admin/trainers/{trainerId}/deactivate",
         summary="A trainer leaves: their sessions to come go to others, or wait for a person.",
         roles=OPS,
-        body=ReasonBody,
+        body=DeactivateBody,
         body_required=False,
         answers={202: DepartureAnswer},
         problems=(*MISTAKES, 404, 409),

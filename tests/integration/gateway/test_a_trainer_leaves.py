@@ -58,6 +58,25 @@ async def test_the_sessions_to_come_go_to_others_or_wait_and_the_report_says_so(
     assert audited == 2
 
 
+async def test_on_request_a_person_looks_at_each_before_anybody_takes_over(gateway: Gateway, database_url: str) -> None:
+    await _three_taught(gateway, database_url)
+    await put_trainer(gateway, "trainer-2")
+    status, job = await ask(gateway, "POST", "/trainers/trainer-1/deactivate", {"plan": "pending"})
+    assert (status, job["plan"]) == (202, "pending")
+    await _work(gateway)
+    _, report = await ask(gateway, "GET", "/trainers/trainer-1/departure")
+    assert (report["reassigned"], report["pending"], report["ended"]) == (0, 3, 0)
+    async with owner_connection(database_url) as connection:
+        assert await connection.fetchval(_LEFT) == 0
+        assert await connection.fetchval("SELECT count(*) FROM load_drift") == 0
+    _, page = await ask(gateway, "GET", "/allocations?status=pending")
+    assert [item["reason"] for item in page["items"]] == ["leave"] * 3
+    allocation = page["items"][0]["allocationId"]
+    status, told = await ask(gateway, "POST", f"/allocations/{allocation}/approve", {"trainerId": "trainer-2"})
+    assert (status, told["status"], told["trainerId"]) == (200, "approved", "trainer-2")
+    assert (await ask(gateway, "POST", "/trainers/trainer-2/deactivate", {"plan": "dismiss"}))[0] == 422
+
+
 async def test_a_job_that_was_cut_off_goes_on_where_it_was(gateway: Gateway, database_url: str) -> None:
     await _three_taught(gateway, database_url)
     await put_trainer(gateway, "trainer-2")
