@@ -128,7 +128,7 @@ def _state_of(key: MachineKey) -> str:
 
 
 def _day(moment: datetime | None) -> str:
-    return "-" if moment is None else moment.isoformat(timespec="minutes")
+    return "-" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"
 
 
 def _print(text: str) -> None:

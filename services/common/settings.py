@@ -113,8 +113,8 @@ class Settings(BaseSettings):
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(8080, ge=0, le=65535)
     metrics_port: int = Field(9101, ge=0, le=65535, description="run all counts up from it; 0: any free one")
-    max_connections: int = Field(2000, ge=1, le=100_000)
-    rate_limits: Switch = "on"
+    max_connections: int = Field(2000, ge=1, le=100_000, description="of a gateway; above it 503 at once")
+    rate_limits: Switch = Field("on", description="off lifts the one per caller; bad signatures stay limited")
     cors_origins: str = Field("", description="comma-separated origins that may call the gateway from a browser")
 
     retry_delays: Annotated[str, AfterValidator(_tiers)] = Field("2s,4s,8s", description="topic names follow")
@@ -122,19 +122,23 @@ class Settings(BaseSettings):
     crash_point: str | None = Field(None, description="dies at this named step; refused in production")
     schema_registry_url: Url | None = None
 
-    confirm_policy: Literal["signature", "capture"] = "signature"
+    confirm_policy: Literal["signature", "capture"] = Field(
+        "signature", description="what counts as paid: a signed callback, or only what the provider says it captured"
+    )
     razorpay_key_id: str = ""
     razorpay_key_secrets: SecretStr = Field(NO_SECRET, description="comma-separated, the first is current")
-    razorpay_webhook_secrets: SecretStr = NO_SECRET
+    razorpay_webhook_secrets: SecretStr = Field(NO_SECRET, description="comma-separated, the first is current")
     razorpay_base_url: Url = "https://api.razorpay.com"
     stripe_api_key: SecretStr = NO_SECRET
-    stripe_webhook_secrets: SecretStr = NO_SECRET
+    stripe_webhook_secrets: SecretStr = Field(NO_SECRET, description="comma-separated, the first is current")
     stripe_base_url: Url = "https://api.stripe.com"
     cashfree_client_id: str = ""
     cashfree_client_secrets: SecretStr = Field(NO_SECRET, description="comma-separated, the first is current")
     cashfree_base_url: Url = "https://api.cashfree.com"
-    reconcile_delays: Durations = "2m,5m,15m,1h,6h,24h,72h"
-    verify_delay: Duration = "30s"
+    reconcile_delays: Durations = Field("2m,5m,15m,1h,6h,24h,72h", description="when to ask about an unpaid order")
+    verify_delay: Duration = Field(
+        "30s", description="until the provider is asked about a payment taken on a signature"
+    )
     sweep_interval: Duration = Field("24h", description="between two comparisons with all that a provider knows")
     sweep_window: Duration = Field("7d", description="how far back a comparison looks")
     expiry_days: Annotated[str, AfterValidator(_expiry)] = Field("10:180,20:270,30:365", description="by tier")
@@ -142,10 +146,10 @@ class Settings(BaseSettings):
     course_service_url: Url | None = None
     push_url: Url | None = None
 
-    auth_jwks_url: Url | None = None
-    auth_public_key_file: Path | None = None
-    auth_issuer: str = "coursepay"
-    auth_audience: str = "coursepay"
+    auth_jwks_url: Url | None = Field(None, description="an identity provider's key set")
+    auth_public_key_file: Path | None = Field(None, description="PEM; wins over the key set, both over development")
+    auth_issuer: str = Field("coursepay", description="a token's `iss` must be this")
+    auth_audience: str = Field("coursepay", description="a token's `aud` must hold this")
 
     log_format: Literal["json", "console"] = "json"
     log_emoji: Switch = "on"
