@@ -42,8 +42,11 @@ class DeactivateBody(ReasonBody):
 
 
 class RefundBody(Body):
-    """`amountMinor` left out: all that has not been refunded."""
+    """`amountMinor` left out: all that has not been refunded. `paymentId`: one that is to go back because it does not
+    pay the order; left out: the one that does.
+    """
 
+    payment_id: Id | None = None
     amount_minor: AmountMinor | None = None
     reason: Reason
 

@@ -2,7 +2,7 @@
 
 Neither changes a payment's state by itself. A refund is a task, and the provider's word about it is a fact; a decision
 is a fact of its own. The state follows from the facts.
-Tables: orders, payments, payment_facts (read; the facts are written by payment_writes.py).
+Tables: orders, payments (the facts are read by payment_reads.py and written by payment_writes.py).
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,11 @@ from services.gateway_api.auth import caller_of, not_found
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.idempotency import once
 from services.gateway_api.limits import RETRY_AFTER_S
+from services.gateway_api.payment_reads import read_facts
 from services.gateway_api.payment_rows import Recorded, Told
 from services.gateway_api.payment_tasks import open_staff_refund
 from services.gateway_api.payment_writes import Writer
-from services.gateway_api.payments import Meaning
+from services.gateway_api.payments import Meaning, Price, derive_state, left_of, payments_to_decide
 from services.gateway_api.problems import Problem
 from services.gateway_api.providers import VerifiedPayment
 from services.gateway_api.providers.verified import proof_of_person
@@ -39,14 +40,6 @@ SELECT payments.order_id, payments.provider, orders.provider_order_id, payments.
  WHERE payments.order_id = $1
    FOR UPDATE OF payments
 """
-# Payments that took money, in the order in which that became known.
-_PAID = """
-SELECT payment_id FROM payment_facts
- WHERE order_id = $1 AND status = ANY ($2::text[]) AND payment_id IS NOT NULL
- GROUP BY payment_id ORDER BY min(id)
-"""
-_IS_REJECTED = "SELECT EXISTS (SELECT FROM payment_facts WHERE order_id = $1 AND status = $2)"
-_SUCCESSES = [Meaning.CAPTURED, Meaning.SIGNED]
 _MEANING_OF = {"accept": Meaning.ACCEPTED, "refund": Meaning.REJECTED}
 
 
@@ -122,9 +115,8 @@ async def _lock(transaction: Transaction, request: web.Request) -> Row:
 
 async def _refund(transaction: Transaction, payment: Row, body: RefundBody) -> RefundAnswer:
     """Raises Problem 409."""
-    left_minor = payment["amount_minor"] - payment["refunded_minor"]
-    if payment["payment_id"] is None or payment["status"] in {"refunded", "charged_back"}:
-        left_minor = 0
+    payment_id = body.payment_id or payment["payment_id"]
+    left_minor = await _left(transaction, payment, payment_id)
     if not 0 < (body.amount_minor or left_minor) <= left_minor:
         raise Problem(
             "not-refundable",
@@ -133,20 +125,30 @@ async def _refund(transaction: Transaction, payment: Row, body: RefundBody) -> R
             leftMinor=left_minor,
             paymentStatus=payment["status"],
         )
-    refund_id = await open_staff_refund(
-        transaction, payment["order_id"], payment["payment_id"], amount_minor=body.amount_minor
-    )
+    refund_id = await open_staff_refund(transaction, payment["order_id"], payment_id, amount_minor=body.amount_minor)
     if refund_id is None:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
         raise Problem("refund-running", 409, "Another refund of this order is under way", headers=headers)
     return RefundAnswer(
         order_id=payment["order_id"],
-        payment_id=payment["payment_id"],
+        payment_id=payment_id,
         refund_id=refund_id,
         amount_minor=body.amount_minor or left_minor,
         currency=payment["currency"],
         status="pending",
     )
+
+
+async def _left(transaction: Transaction, payment: Row, payment_id: str | None) -> int:
+    """Minor units that can go back: of the payment that pays the order, or of one that is owed."""
+    if payment_id is None:
+        return 0
+    if payment_id == payment["payment_id"]:
+        is_over = payment["status"] in {"refunded", "charged_back"}
+        return 0 if is_over else payment["amount_minor"] - payment["refunded_minor"]
+    price, facts = _price_of(payment), await read_facts(transaction, payment["order_id"])
+    owed = derive_state(price, facts, payment["payment_id"]).owed
+    return left_of(price, facts, payment_id) if payment_id in owed else 0
 
 
 async def _resolve(
@@ -155,9 +157,10 @@ async def _resolve(
     """Raises Problem 409 for a payment that is not in review, or was rejected before."""
     if payment["status"] != "review":
         raise Problem("not-in-review", 409, "This payment is not in review", paymentStatus=payment["status"])
-    if body.decision == "accept" and await transaction.fetchval(_IS_REJECTED, payment["order_id"], Meaning.REJECTED):
+    about = await _about(transaction, payment, body)
+    if not about:
         raise Problem("not-in-review", 409, "The money is on its way back already", paymentStatus=payment["status"])
-    told = [_decision(request, payment, payment_id, body) for payment_id in await _about(transaction, payment, body)]
+    told = [_decision(request, payment, payment_id, body) for payment_id in about]
     recorded = await writer.write(transaction, told, wait=True)
     last = recorded[-1]
     assert last is not None
@@ -165,11 +168,17 @@ async def _resolve(
 
 
 async def _about(transaction: Transaction, payment: Row, body: ResolveBody) -> Sequence[str]:
-    """Ids of the payments that a decision is about. One pays the order; without one, all that took money go back."""
+    """Ids of the payments that a decision is about: one pays the order; without one, all that wait go back. None when
+    each was rejected before.
+    """
+    open_ones = payments_to_decide(_price_of(payment), await read_facts(transaction, payment["order_id"]))
     if payment["payment_id"] is not None:
-        return [payment["payment_id"]]
-    paid = [row["payment_id"] for row in await transaction.fetch(_PAID, payment["order_id"], _SUCCESSES)]
-    return paid[:1] if body.decision == "accept" else paid
+        return [one for one in open_ones if one == payment["payment_id"]]
+    return open_ones[:1] if body.decision == "accept" else open_ones
+
+
+def _price_of(payment: Row) -> Price:
+    return Price(amount_minor=payment["amount_minor"], currency=payment["currency"])
 
 
 def _decision(request: web.Request, payment: Row, payment_id: str, body: ResolveBody) -> Told:

@@ -80,6 +80,10 @@ TASK_CALL_S = 5.0
 TASK_AGAIN_S = 60.0
 TASK_AGAIN_MAX_S = 3600.0
 TASK_ATTEMPTS_MAX = 48
+# After a refund that failed at the provider, and how many may fail before a person has to find another way.
+REFUND_AGAIN_S = 60.0
+REFUND_AGAIN_MAX_S = 3600.0
+REFUNDS_FAILED_MAX = 12
 # Shorter than any provider remembers an idempotency key.
 REFUND_KEY_S = 20 * 3600.0
 

@@ -18,7 +18,7 @@ from services.common.events import (
     adjustment_event_id,
     order_event_id,
 )
-from services.gateway_api.payment_tasks import NewTask
+from services.gateway_api.payment_tasks import NewTask, refund_tasks
 from services.gateway_api.payments import Fact, Price, State, Status, derive_state
 
 
@@ -58,7 +58,8 @@ def change_of(
     order: Order, before: Payment, known: Sequence[Fact], new: Sequence[Fact], *, now: datetime, verify_in: timedelta
 ) -> Change:
     """`known` are stored already, `new` come in this order. A payment that was accepted on a signature alone is to be
-    verified; one that took money beside the accepted one, or was rejected, is to go back.
+    verified; one that took money beside the accepted one, or was rejected, is to go back, anew after each refund that
+    failed.
     """
     payment, facts, events = before, list(known), list[Event]()
     state: State | None = None
@@ -72,10 +73,8 @@ def change_of(
         accepted_now = before.payment_id is None and state.accepted is not None
         if accepted_now and not state.proven:
             tasks.append(NewTask(order_id=order.order_id, kind="verify", due_in=verify_in))
-        tasks += [
-            NewTask(order_id=order.order_id, kind="refund", subject=owed, due_in=timedelta(0))
-            for owed in sorted(state.owed)
-        ]
+        for owed, failed in sorted(state.owed.items()):
+            tasks += refund_tasks(order.order_id, owed, failed)
     return Change(payment=payment, events=tuple(events), tasks=tuple(tasks))
 
 

@@ -6,7 +6,8 @@ Tables, all read only: orders, payments, payment_facts.
 from collections.abc import Sequence
 
 from services.common.database import Transaction
-from services.gateway_api.payment_rows import Recorded
+from services.gateway_api.payment_rows import Recorded, fact_of
+from services.gateway_api.payments import Fact
 from services.gateway_api.providers import VerifiedPayment
 
 _FIND = """
@@ -23,6 +24,24 @@ SELECT told.position, orders.order_id, COALESCE(payments.status, 'created') AS s
   LEFT JOIN orders ON orders.order_id = fact.order_id
   LEFT JOIN payments ON payments.order_id = fact.order_id
 """
+# As the writer sees them: a fact that came before its order was known belongs to it.
+_FACTS = """
+SELECT fact.id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.amount_minor, fact.cumulative,
+       fact.currency
+  FROM payment_facts fact WHERE fact.order_id = $1
+UNION ALL
+SELECT fact.id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.amount_minor, fact.cumulative,
+       fact.currency
+  FROM payment_facts fact JOIN orders ON orders.provider = fact.provider
+       AND orders.provider_order_id = fact.provider_order_id
+ WHERE fact.order_id IS NULL AND orders.order_id = $1
+ ORDER BY id
+"""
+
+
+async def read_facts(connection: Transaction, order_id: str) -> list[Fact]:
+    """All of an order, oldest first."""
+    return [fact_of(row) for row in await connection.fetch(_FACTS, order_id)]
 
 
 async def find(connection: Transaction, provider: str, provider_order_id: str) -> Recorded | None:

@@ -7,17 +7,20 @@ refund      a payment took money that pays nothing, or staff want some of it bac
 Table: payment_tasks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 from services.common.database import Database, Transaction
+from services.gateway_api.limits import REFUND_AGAIN_MAX_S, REFUND_AGAIN_S
 
 Kind = Literal["verify", "reconcile", "refund"]
 # The subject of a refund that a person wants; no payment has such an id.
 BY_STAFF = "by-staff"
+# Between a payment and the refund of it that failed.
+_AFTER = "#"
 # A task is opened once: a repeated fact must not send money back again. Asked row by row, which finds an index: as NOT
 # EXISTS it was a hash of the whole table.
 _OPEN = """
@@ -32,7 +35,9 @@ SELECT order_id, kind, subject, clock_timestamp() + due_in
 # Beside those that facts open. One at a time for an order: its amount was checked against what is left.
 _OPEN_BY_STAFF = """
 INSERT INTO payment_tasks (order_id, kind, subject, detail)
-VALUES ($1, 'refund', $2, jsonb_build_object('paymentId', $3::text, 'amountMinor', $4::bigint))
+SELECT $1, 'refund', $2, jsonb_build_object('paymentId', $3::text, 'amountMinor', $4::bigint)
+ WHERE NOT EXISTS (SELECT FROM payment_tasks
+                    WHERE order_id = $1 AND kind = 'refund' AND done_at IS NULL AND split_part(subject, '#', 1) = $3)
     ON CONFLICT DO NOTHING
 RETURNING id
 """
@@ -49,7 +54,7 @@ UPDATE payment_tasks task
   FROM due, orders
  WHERE task.id = due.id AND orders.order_id = task.order_id
 RETURNING task.id, task.order_id, task.kind, task.subject, task.attempts, task.created_at,
-          COALESCE(task.detail->>'paymentId', task.subject) AS payment_id,
+          COALESCE(task.detail->>'paymentId', split_part(task.subject, '#', 1)) AS payment_id,
           (task.detail->>'amountMinor')::bigint AS amount_minor, orders.provider, orders.provider_order_id
 """
 _FINISH = """
@@ -65,7 +70,7 @@ UPDATE payment_tasks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTask:
-    """`subject`: the payment that a refund is of."""
+    """`subject`: the payment that a refund is of, and the refund of it that failed before, if any."""
 
     order_id: str
     kind: Kind
@@ -89,6 +94,20 @@ class Task:
     provider: str
     provider_order_id: str
 
+    @property
+    def is_by_staff(self) -> bool:
+        return self.subject == BY_STAFF
+
+
+def refund_tasks(order_id: str, payment_id: str, failed: Collection[str]) -> Iterator[NewTask]:
+    """What sends a payment back: one task, and one more for each refund of it that failed, each a while later than the
+    one before.
+    """
+    yield NewTask(order_id=order_id, kind="refund", subject=payment_id, due_in=timedelta(0))
+    wait = timedelta(seconds=min(REFUND_AGAIN_S * 2 ** max(len(failed) - 1, 0), REFUND_AGAIN_MAX_S))
+    for refund_id in sorted(failed):
+        yield NewTask(order_id=order_id, kind="refund", subject=f"{payment_id}{_AFTER}{refund_id}", due_in=wait)
+
 
 async def open_reconcile_task(transaction: Transaction, order_id: str, *, due_in: timedelta) -> None:
     await open_tasks(transaction, [NewTask(order_id=order_id, kind="reconcile", due_in=due_in)])
@@ -97,7 +116,7 @@ async def open_reconcile_task(transaction: Transaction, order_id: str, *, due_in
 async def open_staff_refund(
     transaction: Transaction, order_id: str, payment_id: str, *, amount_minor: int | None
 ) -> UUID | None:
-    """The task's id; None while another one of the order is open."""
+    """The task's id; None while another one of the order's staff, or of this payment, is open."""
     opened: UUID | None = await transaction.fetchval(_OPEN_BY_STAFF, order_id, BY_STAFF, payment_id, amount_minor)
     return opened
 

@@ -18,7 +18,7 @@ from services.common.outbox import add_events
 from services.gateway_api.payment_changes import Change, change_of
 from services.gateway_api.payment_rows import Recorded, Told, fact_of, order_of, payment_of
 from services.gateway_api.payment_tasks import open_tasks
-from services.gateway_api.payments import Fact
+from services.gateway_api.payments import Fact, Meaning
 
 log = structlog.get_logger()
 _LOCK = """
@@ -149,6 +149,8 @@ class Writer:
         for order_id, payment in changed.items():
             if payment.status == "review" != before[order_id].status:
                 log.error("payment_needs_a_person", orderId=order_id, paymentId=payment.payment_id, reason="review")
+        for fact in (one.fact for one in kept if one.fact.meaning is Meaning.REFUND_FAILED):
+            log.error("refund_failed", provider=fact.provider, paymentId=fact.payment_id)
 
 
 async def _with_orders(transaction: Transaction, told: Sequence[Told]) -> Sequence[Told]:

@@ -6,7 +6,7 @@ the order never touch its state; a second one that took money goes back. What a 
 review is a fact like any other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -68,14 +68,14 @@ class Fact:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """`accepted`: the payment that pays the order. `owed`: the payments that are to go back, because another one pays
-    the order or a person has decided so. `proven`: the provider itself has said that the accepted payment was captured
-    with the right amount.
+    the order or a person has decided so; of each the refunds that failed, as long as its money is not back. `proven`:
+    the provider itself has said that the accepted payment was captured with the right amount.
     """
 
     status: Status
     accepted: str | None
     refunded_minor: int
-    owed: frozenset[str]
+    owed: Mapping[str, frozenset[str]]
     proven: bool
 
 
@@ -86,16 +86,38 @@ def derive_state(price: Price, facts: Sequence[Fact], accepted: str | None) -> S
     rejected = frozenset(one for one in _paid(facts) if _is_rejected(_of(facts, one)))
     if accepted is None:
         status = _status_before_success(price, facts)
-        return State(status=status, accepted=None, refunded_minor=0, owed=rejected, proven=False)
+        owed = _failures(price, facts, rejected)
+        return State(status=status, accepted=None, refunded_minor=0, owed=owed, proven=False)
     own = _of(facts, accepted)
     refunded = min(_refunded(own), price.amount_minor)
     return State(
         status=_status_after_success(price, own, refunded),
         accepted=accepted,
         refunded_minor=refunded,
-        owed=(frozenset(_paid(facts)) - {accepted}) | rejected,
+        owed=_failures(price, facts, (frozenset(_paid(facts)) - {accepted}) | rejected),
         proven=_has(own, Meaning.CAPTURED) and not _differs(price, own),
     )
+
+
+def payments_to_decide(price: Price, facts: Sequence[Fact]) -> list[str]:
+    """Those that took money which is neither back nor on its way, in the order in which that became known."""
+    paid = {one: _of(facts, one) for one in _paid(facts)}
+    return [one for one, own in paid.items() if not _is_rejected(own) and not _is_back(price, own)]
+
+
+def left_of(price: Price, facts: Sequence[Fact], payment_id: str) -> int:
+    """What of this payment's money has not gone back."""
+    own = _of(facts, payment_id)
+    return 0 if _is_back(price, own) else _taken(price, own) - _refunded(own)
+
+
+def _failures(price: Price, facts: Sequence[Fact], owed: Collection[str]) -> dict[str, frozenset[str]]:
+    failures = dict[str, frozenset[str]]()
+    for payment_id in owed:
+        own = _of(facts, payment_id)
+        failed = {fact.entity_id for fact in own if fact.meaning is Meaning.REFUND_FAILED and fact.entity_id}
+        failures[payment_id] = frozenset() if _is_back(price, own) else frozenset(failed)
+    return failures
 
 
 def _paid(facts: Sequence[Fact]) -> Iterator[str]:
@@ -180,8 +202,13 @@ def _is_back(price: Price, own: Sequence[Fact]) -> bool:
     """Whether all that this payment took was given back. Of one that was rejected and took nothing, nothing is left."""
     if _is_rejected(own) and _is_denied(own):
         return True
+    return _refunded(own) >= _taken(price, own)
+
+
+def _taken(price: Price, own: Sequence[Fact]) -> int:
+    """Before the provider has told an amount, the order's."""
     taken = max((fact.amount_minor or 0 for fact in own if fact.meaning is Meaning.CAPTURED), default=0)
-    return _refunded(own) >= (taken or price.amount_minor)
+    return taken or price.amount_minor
 
 
 def _refunded(own: Sequence[Fact]) -> int:

@@ -19,6 +19,7 @@ from services.common.telemetry import span
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import (
     REFUND_KEY_S,
+    REFUNDS_FAILED_MAX,
     TASK_AGAIN_MAX_S,
     TASK_AGAIN_S,
     TASK_ATTEMPTS_MAX,
@@ -39,7 +40,9 @@ _STATE = """
 SELECT payment_id, confirmed_at IS NOT NULL AS paid,
        EXISTS (SELECT FROM payment_facts fact
                 WHERE fact.order_id = payments.order_id AND fact.payment_id = payments.payment_id
-                  AND fact.status = $2) AS captured
+                  AND fact.status = $2) AS captured,
+       (SELECT count(DISTINCT entity_id) FROM payment_facts fact
+         WHERE fact.order_id = payments.order_id AND fact.payment_id = $4 AND fact.status = $3) AS failures
   FROM payments WHERE order_id = $1
 """
 
@@ -87,7 +90,9 @@ class _Worker:
             await self._again(task, error="the provider is switched off")
             return
         async with self._database.connection() as connection:
-            state = await connection.fetchrow(_STATE, task.order_id, Meaning.CAPTURED)
+            state = await connection.fetchrow(
+                _STATE, task.order_id, Meaning.CAPTURED, Meaning.REFUND_FAILED, task.payment_id
+            )
         assert state is not None
         match task.kind:
             case "verify":
@@ -95,7 +100,7 @@ class _Worker:
             case "reconcile":
                 await self._reconcile(task, provider, state)
             case "refund":
-                await self._refund(task, provider)
+                await self._refund(task, provider, state)
             case _:
                 assert_never(task.kind)
 
@@ -128,7 +133,7 @@ class _Worker:
         else:
             await postpone_task(self._database, task, due_in=_jittered(left_s[0]))
 
-    async def _refund(self, task: Task, provider: Provider) -> None:
+    async def _refund(self, task: Task, provider: Provider, state: Row) -> None:
         """Providers often send a payment beside the accepted one back by themselves."""
         fact = await provider.fetch_payment(task.payment_id, within_s=TASK_CALL_S)
         if not is_of_order(fact, task.provider_order_id):
@@ -139,8 +144,9 @@ class _Worker:
         if fact.meaning is Meaning.FAILED or (fact.cumulative or 0) >= (fact.amount_minor or 0) > 0:
             await finish_task(self._database, task)
         elif _may_be_made_twice(task):
-            log.error("payment_task_given_up", orderId=task.order_id, reason=task.kind, error="too old to repeat")
-            await finish_task(self._database, task, error="too old to repeat: a person must compare")
+            await self._give_up(task, error="too old to repeat: a person must compare")
+        elif state["failures"] >= REFUNDS_FAILED_MAX and not task.is_by_staff:
+            await self._give_up(task, error=f"{state['failures']} refunds failed: a person must find another way")
         elif fact.meaning is Meaning.CAPTURED:
             refund = await provider.refund(
                 task.payment_id, amount_minor=task.amount_minor, key=str(task.id), within_s=TASK_CALL_S
@@ -155,11 +161,14 @@ class _Worker:
 
     async def _again(self, task: Task, *, error: str) -> None:
         if task.attempts >= TASK_ATTEMPTS_MAX:
-            log.error("payment_task_given_up", orderId=task.order_id, reason=task.kind, error=error)
-            await finish_task(self._database, task, error=error)
+            await self._give_up(task, error=error)
             return
         wait_s = min(TASK_AGAIN_S * 2 ** min(task.attempts - 1, 10), TASK_AGAIN_MAX_S)
         await postpone_task(self._database, task, due_in=_jittered(wait_s), error=error)
+
+    async def _give_up(self, task: Task, *, error: str) -> None:
+        log.error("payment_task_given_up", orderId=task.order_id, reason=task.kind, error=error)
+        await finish_task(self._database, task, error=error)
 
 
 def _may_be_made_twice(task: Task) -> bool:

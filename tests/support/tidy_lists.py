@@ -53,7 +53,7 @@ TABLES: Mapping[str, frozenset[str]] = {
         {"depart_trainer", "student_course_purchases", "trainer_departure_items", "trainer_departures"}
     ),
     "services/gateway_api/admin_pendings": frozenset({"student_course_purchases", "trainer_allocations"}),
-    "services/gateway_api/admin_payments": frozenset({"orders", "payment_facts", "payments"}),
+    "services/gateway_api/admin_payments": frozenset({"orders", "payments"}),
     "services/gateway_api/admin_prices": frozenset({"course_prices", "courses"}),
     "services/gateway_api/admin_reschedule": frozenset({"reschedule_session"}),
     "services/gateway_api/admin_sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),

@@ -149,3 +149,17 @@ async def test_a_rejected_success_without_money_is_over_at_once(gateway: Gateway
         await connection.execute("UPDATE payments SET status = 'review' WHERE order_id = $1", order["orderId"])
     status, told = await ask(gateway, order["orderId"], "resolve", {"decision": "refund", "reason": "it is forged"})
     assert (status, told["status"]) == (200, "refunded")
+
+
+async def test_after_a_rejected_payment_a_later_one_can_be_accepted(gateway: Gateway, database_url: str) -> None:
+    order = await place_order(gateway, key="key-1")
+    await send_webhook(gateway, "payment.captured", payment=payment_entity(order, "pay_1", amount=100))
+    rejected = {"decision": "refund", "reason": "a wrong amount"}
+    assert (await ask(gateway, order["orderId"], "resolve", rejected))[0] == 200
+    back = {"id": "rfnd_1", "payment_id": "pay_1", "amount": 100, "currency": "INR", "status": "processed"}
+    await send_webhook(gateway, "refund.processed", payment=payment_entity(order, "pay_1"), refund=back)
+    assert (await payment_row(database_url, order["orderId"]))["status"] == "failed"
+    nearly = payment_entity(order, "pay_2", amount=order["amountMinor"] - 100)
+    await send_webhook(gateway, "payment.captured", payment=nearly)
+    status, told = await ask(gateway, order["orderId"], "resolve", {"decision": "accept", "reason": "near enough"})
+    assert (status, told["status"], told["paymentId"]) == (200, "succeeded", "pay_2")
