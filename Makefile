@@ -80,6 +80,9 @@ compose-down: ## stop those containers; their data stays (to remove it: docker c
 dashboards: build ## renew the dashboards of deploy/grafana/
 	$(BIN)/python -m deploy.grafana.generate
 
+pictures: build ## renew docs/pictures/, drawn from the panels' queries on a real run (needs prometheus); four minutes
+	$(BIN)/python -m tests.pictures docs/pictures
+
 kubernetes: build ## renew the manifests of deploy/kubernetes/ that follow from the code
 	$(BIN)/python -m deploy.kubernetes.generate
 
@@ -108,4 +111,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos fuzz bench-assignment bench-engine bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up compose-down dashboards kubernetes pages lock clean
+.PHONY: help demo test chaos fuzz bench-assignment bench-engine bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up compose-down dashboards pictures kubernetes pages lock clean

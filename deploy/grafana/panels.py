@@ -101,6 +101,9 @@ def _draw_panel(panel: Panel) -> Any:  # noqa: ANN401 - the SDK's builders share
     )
     for number, (expression, legend) in enumerate(panel.queries):
         query = Dataquery().expr(expression).legend_format(legend).ref_id(chr(ord("A") + number)).range()
+        if "_bucket" in expression and panel.kind != "stat":
+            # Dots on the graph, each of which leads to a trace.
+            query = query.exemplar(True)
         drawn = drawn.with_target(query.format(PromQueryFormat.HEATMAP) if panel.kind == "heat" else query)
     return drawn
 

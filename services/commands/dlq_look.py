@@ -23,6 +23,9 @@ from services.operations.replay.standing import Standing, standings
 from services.operations.replay.steady import steadily
 
 _TOP = 15
+_MESSAGE_CHARACTERS = 200
+# Enough to see that somebody sends JSON, or another system's frames.
+_BEGINNING_BYTES = 64
 _TRACE_PARTS = 4
 
 
@@ -105,10 +108,11 @@ def _print_histogram(worker: str, found: Histogram) -> None:
     out = console()
     out.print(f"[bold]{worker}[/bold]: {found.records} dead letters")
     table = Table(title="by fingerprint")
-    for name in ("fingerprint", "records", "kind", "class", "message"):
+    for name in ("fingerprint", "records", "kind", "class", "to show", "message"):
         table.add_column(name, justify="right" if name == "records" else "left", no_wrap=name != "message")
     for fingerprint, group in sorted(found.groups.items(), key=lambda pair: -pair[1].records)[:_TOP]:
-        table.add_row(fingerprint, str(group.records), group.kind, group.error_class, group.message[:200])
+        counted = (fingerprint, str(group.records), group.kind, group.error_class)
+        table.add_row(*counted, group.example, group.message[:_MESSAGE_CHARACTERS])
     out.print(table)
     for dimension in ("origin", "hour", "replay_count"):
         counts = found.by.get(dimension, {})
@@ -136,13 +140,14 @@ def _letter_json(letter: Letter, standing: Standing) -> dict[str, Any]:
         "event": letter.fields or None,
         "undecodable": letter.undecodable,
         "value_bytes": len(record.value or b""),
+        "value_begins": repr((record.value or b"")[:_BEGINNING_BYTES]) if letter.undecodable else None,
     }
 
 
 def _print_letter(shown: dict[str, Any]) -> None:
     out = console()
     table = Table(show_header=False, title=f"{shown['topic']} {shown['partition']}:{shown['offset']}")
-    for name in ("order_id", "status", "done", "trace_id", "event_type", "undecodable", "value_bytes"):
+    for name in ("order_id", "status", "done", "trace_id", "event_type", "undecodable", "value_bytes", "value_begins"):
         table.add_row(name, str(shown[name]))
     for name, value in shown["headers"].items():
         table.add_row(f"header {name}", str(value))

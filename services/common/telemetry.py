@@ -4,15 +4,19 @@ Logs: structlog, one canonical line per record or request, JSON on stdout. Only 
 payload, a signature or a name can't slip into a log by being passed along. People get a console renderer with an
 emoji column derived from `outcome`; JSON never has one.
 Traces: one trace from the callback to the notification. The first `traceparent` travels unchanged in the outbox row
-and in the record headers; each attempt is a span of its own.
+and in the record headers; each attempt is a `process` span of its own below it. Whoever sends a record while its trace
+is sampled adds the header SEND_SPAN, its `send` span, which the attempt links to: so the story can be followed from
+edge to edge, while the parent of each step stays the payment's beginning.
 """
 
 import logging
+import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import orjson
 import structlog
@@ -22,7 +26,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import Link, Span, SpanKind, Tracer
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, Span, SpanKind, Tracer
 from opentelemetry.trace import TracerProvider as TracerProviderApi
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -54,7 +58,9 @@ EMOJI_OF_OUTCOME: Mapping[str, str] = {
     "unavailable": "❌",
 }
 _PROPAGATOR = TraceContextTextMapPropagator()
-_TRACEPARENT_CHARACTERS = 55
+# W3C. The lowest bit of the flags is "sampled"; others may be set too, as by SDKs that mark a random id.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]([0-9a-f])\Z")
+SEND_SPAN = "send-span"
 Fields = MutableMapping[str, Any]
 
 
@@ -107,7 +113,7 @@ def span(
     name: str, *, kind: SpanKind = SpanKind.INTERNAL, traceparent: str | None = None, **attributes: str | int
 ) -> Iterator[Span]:
     """A span that continues `traceparent` when given (and sane), else the current trace."""
-    context = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
+    context = _context_of(traceparent) if traceparent else None
     with _tracer_of(trace.get_tracer_provider()).start_as_current_span(
         name, context=context, kind=kind, attributes=attributes
     ) as started:
@@ -120,29 +126,87 @@ def _tracer_of(provider: TracerProviderApi) -> Tracer:
     return provider.get_tracer("coursepay")
 
 
-def begin_trace(name: str, *, points_to: str | None, **attributes: str | int) -> str | None:
-    """The traceparent of a new trace, whose first span only links to `points_to`: for what happens much later, like a
-    replay. None where nothing is traced.
+def begin_trace(name: str, *, points_to: Iterable[str | None], **attributes: str | int) -> str | None:
+    """The traceparent of a new trace, whose first span only links to those of `points_to`: for what happens much later,
+    like a replay. None where nothing is traced.
     """
-    earlier = trace.get_current_span(_PROPAGATOR.extract({"traceparent": points_to or ""})).get_span_context()
     begun = _tracer_of(trace.get_tracer_provider()).start_span(
         name,
         context=Context(),
         kind=SpanKind.PRODUCER,
-        links=[Link(earlier)] if earlier.is_valid else [],
+        links=_links_to(points_to),
         attributes=attributes,
     )
     begun.end()
-    with trace.use_span(begun):
-        return current_traceparent()
+    return traceparent_of(begun)
 
 
 def current_traceparent() -> str | None:
     """W3C traceparent of the current span, or None outside any span."""
+    return traceparent_of(trace.get_current_span())
+
+
+def traceparent_of(span: Span) -> str | None:
+    """None of a span that is none."""
     carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
-    value = carrier.get("traceparent")
-    return value if value is not None and len(value) <= _TRACEPARENT_CHARACTERS else None
+    _PROPAGATOR.inject(carrier, trace.set_span_in_context(span, Context()))
+    return carrier.get("traceparent")
+
+
+def exemplar_of(span: Span | None) -> dict[str, str] | None:
+    """What leads from a histogram to a trace. None where that is not sampled, as wherever nobody collects it."""
+    context = INVALID_SPAN_CONTEXT if span is None else span.get_span_context()
+    return {"trace_id": f"{context.trace_id:032x}"} if context.trace_flags.sampled else None
+
+
+def trace_id_in(traceparent: str | None) -> str | None:
+    """None when there is none, or what somebody calls one is none."""
+    found = _TRACEPARENT.match(traceparent or "")
+    return None if found is None else found[1]
+
+
+def is_sampled(traceparent: str | None) -> bool:
+    found = _TRACEPARENT.match(traceparent or "")
+    return found is not None and int(found[2], 16) % 2 == 1
+
+
+def messaging_span(
+    operation: Literal["process", "send"],
+    topic: str,
+    *,
+    traceparent: str,
+    links: Iterable[str | None] = (),
+    started_ns: int | None = None,
+    attributes: Mapping[str, str | int] = MappingProxyType({}),
+) -> Span:
+    """Begun, below `traceparent`; who gets it ends it. Names and kinds are those of OpenTelemetry's messaging
+    conventions: a send is a CLIENT's, because what it sends was created by the payment and not by it. `links`:
+    traceparents; those that are none are left out.
+    """
+    return _tracer_of(trace.get_tracer_provider()).start_span(
+        f"{operation} {topic}",
+        context=_context_of(traceparent),
+        kind=SpanKind.CONSUMER if operation == "process" else SpanKind.CLIENT,
+        links=_links_to(links),
+        start_time=started_ns,
+        attributes={
+            "messaging.system": "kafka",
+            "messaging.operation.name": operation,
+            "messaging.operation.type": operation,
+            "messaging.destination.name": topic,
+            **attributes,
+        },
+    )
+
+
+def _context_of(traceparent: str) -> Context:
+    """Empty for what is none."""
+    return _PROPAGATOR.extract({"traceparent": traceparent}, Context())
+
+
+def _links_to(traceparents: Iterable[str | None]) -> list[Link]:
+    contexts = [trace.get_current_span(_context_of(one)).get_span_context() for one in traceparents if one]
+    return [Link(context) for context in contexts if context.is_valid]
 
 
 class _FromLibraries(logging.Handler):

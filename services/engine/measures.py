@@ -5,21 +5,19 @@ A line per record costs more than handling it in a batch. So routine lines have 
 """
 
 import dataclasses
-import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
-from opentelemetry import trace
-from opentelemetry.trace import SpanKind
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import Span, StatusCode
 
 from services.common.database import Database
 from services.common.events import Event
 from services.common.metrics import STAGE_OF_WORKER, Metrics
 from services.common.settings import has_otlp_endpoint
+from services.common.telemetry import SEND_SPAN, exemplar_of, is_sampled, messaging_span, trace_id_in
 from services.engine.failures import fingerprint_of, message_of
 from services.engine.outcomes import Done, Outcome
 from services.engine.pauses import Reason
@@ -27,9 +25,8 @@ from services.engine.records import Delivery
 from services.engine.retries import Ladder
 
 _ROUTINE_LINES_PER_S = 100
-# The lowest bit of the flags; others may be set too, as by SDKs that mark a random trace id.
-_SAMPLED = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf]\Z")
-_PROPAGATOR = TraceContextTextMapPropagator()
+# Of attempts whose trace is sampled, while what follows from them is sent.
+Spans = Mapping[Delivery, Span]
 log = structlog.get_logger()
 
 
@@ -57,7 +54,7 @@ class Measures:
                 late_s = max(0.0, now_ms - delivery.due_ms) / 1000
                 self._metrics.retry_lateness.labels(self._worker, delivery.tier).observe(late_s)
 
-    def handled(self, handled: Sequence[tuple[Delivery, Outcome]], seconds: float) -> None:
+    def handled(self, handled: Sequence[tuple[Delivery, Outcome]], seconds: float, spans: Spans) -> None:
         """`seconds`: how long handling them took, together."""
         metrics, now = self._metrics, datetime.now(UTC)
         results: Counter[str] = Counter()
@@ -65,14 +62,15 @@ class Measures:
             result = self._result(delivery, outcome)
             results[result] += 1
             if isinstance(outcome, Done) and outcome.since is not None:
-                self._end_to_end[delivery.retries > 0].observe((now - outcome.since).total_seconds())
+                waited_s = (now - outcome.since).total_seconds()
+                self._end_to_end[delivery.retries > 0].observe(waited_s, exemplar_of(spans.get(delivery)))
             if result not in {"ok", "duplicate"} or self._has_room_for_a_line():
                 self._write_line(delivery, outcome, result, seconds)
-            if self._traced:
-                self._write_span(delivery, result, seconds)
         for result, count in results.items():
             metrics.stage_results.labels(self._stage, result).inc(count)
-        metrics.stage_duration.labels(self._stage).observe(seconds)
+        metrics.stage_duration.labels(self._stage).observe(seconds, exemplar_of(next(iter(spans.values()), None)))
+        for span in spans.values():
+            span.end()
 
     def hand_off_failed(self) -> None:
         self._metrics.handoff_failures.labels(self._worker).inc()
@@ -117,9 +115,9 @@ class Measures:
             "duration_ms": round(seconds * 1000, 1),
             **_ids_of(delivery.event),
         }
-        traceparent = record.header("traceparent")
-        if traceparent is not None:
-            fields["trace_id"] = traceparent[3:35]
+        trace_id = trace_id_in(record.header("traceparent"))
+        if trace_id is not None:
+            fields["trace_id"] = trace_id
         if isinstance(outcome, Done):
             log.info("record_handled", **fields)
             return
@@ -132,29 +130,40 @@ class Measures:
             fingerprint=fingerprint_of(outcome.error).decode(),
         )
 
-    def _write_span(self, delivery: Delivery, result: str, seconds: float) -> None:
-        """After the fact, and only for a trace that is being sampled: one span per attempt, in the payment's trace."""
-        traceparent = delivery.record.header("traceparent")
-        if traceparent is None or _SAMPLED.match(traceparent) is None:
-            return
-        end_ns = time.time_ns()
-        span = trace.get_tracer("coursepay").start_span(
-            f"process {delivery.record.topic}",
-            context=_PROPAGATOR.extract({"traceparent": traceparent}),
-            kind=SpanKind.CONSUMER,
-            start_time=end_ns - int(seconds * 1e9),
-            attributes={
-                "messaging.system": "kafka",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": delivery.record.topic,
-                "messaging.destination.partition.id": str(delivery.record.partition),
-                "messaging.kafka.offset": delivery.record.offset,
-                "messaging.consumer.group.name": self._worker,
-                "coursepay.outcome": result,
-                "coursepay.attempt": delivery.retries + 1,
-            },
+    def begin_spans(self, handled: Sequence[tuple[Delivery, Outcome]], seconds: float) -> Spans:
+        """One for each attempt of a trace that is sampled, begun when handling began: what follows from it is sent
+        below it. `handled` ends them.
+        """
+        if not self._traced:
+            return {}
+        started_ns = time.time_ns() - int(seconds * 1e9)
+        return {
+            delivery: self._begin_span(delivery, outcome, traceparent, started_ns)
+            for delivery, outcome in handled
+            if (traceparent := delivery.record.header("traceparent")) is not None and is_sampled(traceparent)
+        }
+
+    def _begin_span(self, delivery: Delivery, outcome: Outcome, traceparent: str, started_ns: int) -> Span:
+        record = delivery.record
+        attributes: dict[str, str | int] = {
+            "messaging.destination.partition.id": str(record.partition),
+            "messaging.kafka.offset": record.offset,
+            "messaging.consumer.group.name": self._worker if delivery.tier is None else f"{self._worker}.retry",
+            "coursepay.outcome": self._result(delivery, outcome),
+            "coursepay.attempt": delivery.retries + 1,
+        }
+        span = messaging_span(
+            "process",
+            record.topic,
+            traceparent=traceparent,
+            links=[record.header(SEND_SPAN)],
+            started_ns=started_ns,
+            attributes=attributes,
         )
-        span.end(end_ns)
+        if not isinstance(outcome, Done):
+            span.set_attribute("error.type", outcome.error.cause_class)
+            span.set_status(StatusCode.ERROR)
+        return span
 
 
 def _ids_of(event: Event | None) -> dict[str, str]:

@@ -108,11 +108,12 @@ class Processor:
             handled, seconds = await self._turns.database.run(partial(self._handle, waiting, alone))
         reached(AFTER_COMMIT)
         leaving = self._admitted(handled)
+        spans = self._measures.begin_spans(leaving, seconds)
         async with self._settling_places:
-            await self._settler.settle(leaving)
+            await self._settler.settle(leaving, spans)
         reached(AFTER_ACKNOWLEDGEMENT)
         self._lane.finish([delivery for delivery, _ in leaving])
-        self._measures.handled(leaving, seconds)
+        self._measures.handled(leaving, seconds, spans)
         await self._note_survivors(leaving)
         return leaving
 

@@ -1,7 +1,7 @@
 """The retry ladder: which tier is next, and the headers of a record on its way there or to the dead letters. Pure.
 
 Bytes and key stay as they came, and so do headers that are not ours. Ours are written anew at each hop, each once,
-at most HEADERS_BYTES_MAX together. The first `traceparent` is never replaced.
+at most HEADERS_BYTES_MAX together. The first `traceparent` is never replaced; SEND_SPAN is the business of who sends.
 """
 
 import math
@@ -12,13 +12,14 @@ from services.common.errors import ConfigurationError, RecordError
 from services.common.events import Event
 from services.common.limits import DEAD_LETTER_BYTES_MAX, HEADERS_BYTES_MAX, RETRY_JITTER
 from services.common.settings import parse_duration_s
+from services.common.telemetry import SEND_SPAN
 from services.common.topics import WORKERS, Topics
 from services.engine.failures import class_of, cut, fingerprint_of, message_of, stack_of
 from services.engine.outcomes import Dead, Retry
 from services.engine.records import Delivery, Header, OutgoingRecord, Record
 
 OUR_HEADERS = (
-    "traceparent", "retry-attempt", "retry-tier", "retry-due-ms",
+    "traceparent", SEND_SPAN, "retry-attempt", "retry-tier", "retry-due-ms",
     "origin-topic", "origin-partition", "origin-offset", "origin-timestamp-ms", "first-failed-ms", "last-failed-ms",
     "error-class", "error-message", "error-kind", "error-fingerprint", "error-stack",
     "worker", "replay-count", "replay-id",

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
+from opentelemetry.trace import Span, StatusCode
 
 from services.common.codec import Codec
 from services.common.errors import DependencyError, PermanentError, RecordError
+from services.common.telemetry import SEND_SPAN, messaging_span, traceparent_of
 from services.common.topics import Topics
-from services.engine.measures import Measures
+from services.engine.measures import Measures, Spans
 from services.engine.outcomes import Dead, Done, Outcome
 from services.engine.pauses import Gate
 from services.engine.producer import KAFKA, Producer
@@ -20,12 +23,15 @@ log = structlog.get_logger()
 
 
 class _Parcel(NamedTuple):
-    """`hand_off`: to a tier or the dead letters. `error` is what is wrong with the delivery then."""
+    """`hand_off`: to a tier or the dead letters. `error` is what is wrong with the delivery then. `span`: of its
+    sending, where that is traced.
+    """
 
     delivery: Delivery
     record: OutgoingRecord
     error: RecordError | None = None
     is_pointer: bool = False
+    span: Span | None = None
 
     @property
     def is_hand_off(self) -> bool:
@@ -45,8 +51,8 @@ class Settler:
         self._topics = topics
         self._measures = measures
 
-    async def settle(self, handled: Sequence[tuple[Delivery, Outcome]]) -> None:
-        """Returns when everything is acknowledged, however long Kafka is away."""
+    async def settle(self, handled: Sequence[tuple[Delivery, Outcome]], spans: Spans) -> None:
+        """Returns when everything is acknowledged, however long Kafka is away. `spans`: below which it is sent."""
         waiting: list[_Parcel] = []
         for delivery, outcome in handled:
             if isinstance(outcome, Done):
@@ -54,6 +60,9 @@ class Settler:
             else:
                 record = self._ladder.hand_off(delivery, outcome, now_ms=_now_ms())
                 waiting.append(_Parcel(delivery=delivery, record=record, error=outcome.error))
+
+        if spans:
+            waiting = [_traced(parcel, spans.get(parcel.delivery)) for parcel in waiting]
 
         async def send(probing: bool) -> None:  # noqa: FBT001 - the gate's own call
             await self._send(waiting, 1 if probing else len(waiting))
@@ -84,6 +93,8 @@ class Settler:
         away: DependencyError | None = None
         for parcel, error in zip(sent, errors, strict=True):
             if error is None:
+                if parcel.span is not None:
+                    parcel.span.end()
                 continue
             if parcel.is_hand_off:
                 self._measures.hand_off_failed()
@@ -100,11 +111,24 @@ class Settler:
         """An event that no topic takes makes its source a dead letter; a hand-off becomes a pointer."""
         delivery, now_ms = parcel.delivery, _now_ms()
         log.error("record_refused_by_kafka", topic=parcel.record.topic, error=str(refusal))
+        if parcel.span is not None:
+            parcel.span.set_status(StatusCode.ERROR)
+            parcel.span.end()
         if parcel.error is None:
             record = self._ladder.hand_off(delivery, Dead(refusal), now_ms=now_ms)
             return _Parcel(delivery=delivery, record=record, error=refusal)
         record = self._ladder.pointer(delivery, parcel.error, now_ms=now_ms)
         return _Parcel(delivery=delivery, record=record, error=parcel.error, is_pointer=True)
+
+
+def _traced(parcel: _Parcel, attempt: Span | None) -> _Parcel:
+    """With its send span, which the record tells of. It ends when Kafka has the record."""
+    if attempt is None:
+        return parcel
+    record = parcel.record
+    span = messaging_span("send", record.topic, traceparent=traceparent_of(attempt) or "")
+    headers = (*record.headers, (SEND_SPAN, (traceparent_of(span) or "").encode()))
+    return parcel._replace(record=replace(record, headers=headers), span=span)
 
 
 def _as_dependency(error: RecordError) -> DependencyError:

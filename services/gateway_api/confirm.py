@@ -11,8 +11,10 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from opentelemetry import trace
 
 from services.common.errors import DependencyError
+from services.common.telemetry import exemplar_of
 from services.gateway_api.answers import ConfirmAnswer, ConfirmPendingAnswer
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.json_answers import answer
@@ -44,7 +46,8 @@ def routes(dependencies: Dependencies, recorder: Recorder) -> list[web.RouteDef]
             return response
         finally:
             note(request, outcome=outcome)
-            dependencies.metrics.confirmation_duration.labels(outcome).observe(time.perf_counter() - started)
+            duration = dependencies.metrics.confirmation_duration.labels(outcome)
+            duration.observe(time.perf_counter() - started, exemplar_of(trace.get_current_span()))
 
     return [web.post("/api/v1/payments/confirm", post_confirm)]
 

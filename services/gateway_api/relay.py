@@ -13,11 +13,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import structlog
+from opentelemetry.trace import INVALID_SPAN, Span, StatusCode
 
 from services.common.breaker import Breaker, CircuitState
 from services.common.codec import EncodedEvent
 from services.common.errors import PermanentError, RecordError
 from services.common.runtime import RELAY_CLAIMED, RELAY_MARKED, RELAY_SENT, reached
+from services.common.settings import has_otlp_endpoint
+from services.common.telemetry import SEND_SPAN, is_sampled, messaging_span, traceparent_of
 from services.engine.producer import KAFKA, OutgoingRecord, Producer
 from services.gateway_api import outbox
 from services.gateway_api.dependencies import Dependencies
@@ -64,6 +67,7 @@ class _Relay:
         self._topics = dependencies.topics
         self._metrics = dependencies.metrics
         self._producer = producer
+        self._traced = has_otlp_endpoint()
         self._breaker = Breaker(dependencies.metrics.circuit_state.labels(KAFKA), failures_max=1, open_s=1.0)
 
     async def publish_some(self) -> bool:
@@ -91,27 +95,39 @@ class _Relay:
 
     async def _send(self, rows: Sequence[Claimed]) -> list[RecordError | None]:
         """What became of each row."""
-        sendable: list[tuple[int, OutgoingRecord]] = []
+        sendable: list[tuple[int, OutgoingRecord, Span]] = []
         errors: list[RecordError | None] = [None] * len(rows)
         for position, row in enumerate(rows):
             try:
-                sendable.append((position, self._record_of(row)))
+                sendable.append((position, *self._record_of(row)))
             except KeyError as error:
                 # A newer release wrote it, and this one runs beside it during a deploy.
                 errors[position] = PermanentError(f"unknown event {error}", cause_class="UnknownSchema")
-        answers = await self._producer.deliver([record for _, record in sendable])
-        for (position, _), answer in zip(sendable, answers, strict=True):
+        answers = await self._producer.deliver([record for _, record, _ in sendable])
+        for (position, _, span), answer in zip(sendable, answers, strict=True):
             errors[position] = answer
+            if answer is not None:
+                span.set_status(StatusCode.ERROR)
+            span.end()
         return errors
 
-    def _record_of(self, row: Claimed) -> OutgoingRecord:
+    def _record_of(self, row: Claimed) -> tuple[OutgoingRecord, Span]:
+        """With the span of its sending, which is none unless its trace is sampled and somebody collects it."""
         encoded = EncodedEvent(type=row.type, version=row.version, body=row.payload)
-        return OutgoingRecord(
-            topic=self._topics.main_of_type(row.type),
+        topic, headers = self._topics.main_of_type(row.type), dict[str, str]()
+        span: Span = INVALID_SPAN
+        if row.traceparent:
+            headers["traceparent"] = row.traceparent
+            if self._traced and is_sampled(row.traceparent):
+                span = messaging_span("send", topic, traceparent=row.traceparent)
+                headers[SEND_SPAN] = traceparent_of(span) or ""
+        record = OutgoingRecord(
+            topic=topic,
             key=row.order_id.encode(),
             value=self._codec.frame(encoded),
-            headers=(("traceparent", row.traceparent.encode()),) if row.traceparent else (),
+            headers=tuple((name, value.encode()) for name, value in headers.items()),
         )
+        return record, span
 
     async def _settle(self, token: UUID, rows: Sequence[Claimed], errors: Sequence[RecordError | None]) -> None:
         now = datetime.now(UTC)

@@ -20,7 +20,20 @@ OPENTELEMETRY = (
         "metric `http.server.request.duration`",
         "`coursepay_confirmation_duration_seconds`, for the one that is promised",
     ),
-    ("span `process {destination}`", "one for each attempt, with `coursepay.outcome` and `coursepay.attempt`"),
+    (
+        "span `process {destination}`",
+        "one for each attempt, below the payment's first span, linked to its `send`; `coursepay.outcome`, `.attempt`",
+    ),
+    (
+        "span `send {destination}`",
+        "one for each record, until Kafka has acknowledged it; the header `send-span` tells the next attempt of it",
+    ),
+    (
+        "spans of the types `receive` and `settle`",
+        "none: a poll and a commit of offsets are of hundreds of records, and of no one's trace",
+    ),
+    ("`error.type`", "log field `error_class`"),
+    ("exemplar `trace_id`", "on the histograms of confirmations, stages and end to end, while the trace is sampled"),
     ("`messaging.destination.name`", "label `topic` of `coursepay_consumer_lag_messages`"),
     ("`messaging.consumer.group.name`", "labels `group` and `worker`"),
     ("`messaging.destination.partition.id`, `messaging.kafka.offset`", "log fields `partition`, `offset`"),

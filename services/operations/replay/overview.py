@@ -34,13 +34,14 @@ class Depth:
 
 @dataclass(kw_only=True)
 class Group:
-    """Letters with one fingerprint."""
+    """Letters with one fingerprint. `example`: where one of them lies, PARTITION:OFFSET, to be looked at."""
 
     error_class: str
     kind: str
     message: str
     first_ms: int
     last_ms: int
+    example: str
     records: int = 0
 
 
@@ -74,6 +75,7 @@ class Histogram:
                 message=letter.error_message,
                 first_ms=at_ms,
                 last_ms=at_ms,
+                example="{}:{}".format(*letter.place),
             ),
         )
         group.records += 1

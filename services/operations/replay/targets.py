@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.common.errors import PermanentError
-from services.common.telemetry import begin_trace
+from services.common.telemetry import SEND_SPAN, begin_trace
 from services.common.topics import EVENT_TOPICS, Topics
 from services.engine.records import Header, OutgoingRecord, Record
 
@@ -20,7 +20,7 @@ PARKED: Target = "parked"
 TARGETS: tuple[Target, ...] = (FIRST_TIER, ORIGIN, PARKED)
 _OF_ATTEMPTS = frozenset(
     {"retry-attempt", "retry-tier", "retry-due-ms", "first-failed-ms", "last-failed-ms", "worker", "error-class"}
-    | {"error-message", "error-kind", "error-stack", "error-fingerprint"}
+    | {"error-message", "error-kind", "error-stack", "error-fingerprint", SEND_SPAN}
 )
 
 
@@ -42,12 +42,13 @@ def replayed(record: Record, topics: Topics, worker: str, target: Target, run_id
 
 def replayed_headers(record: Record, run_id: UUID) -> tuple[Header, ...]:
     """It starts anew: no word of attempts or errors; where it came from and foreign headers stay. Hours lie between, so
-    where replays are traced the trace is a new one too, which links to the first.
+    where replays are traced the trace is a new one too, which links to the first and to the last hand-off in it.
     """
     count = (record.number("replay-count") or 0) + 1
     kept = ((name, value) for name, value in record.headers if name not in _OF_ATTEMPTS)
     ours = {"replay-id": str(run_id), "replay-count": str(count)}
-    begun = begin_trace("replay", points_to=record.header("traceparent"), **{"coursepay.replay.id": str(run_id)})
+    earlier = (record.header("traceparent"), record.header(SEND_SPAN))
+    begun = begin_trace("replay", points_to=earlier, **{"coursepay.replay.id": str(run_id)})
     return _with(kept, ours if begun is None else {"traceparent": begun, **ours})
 
 

@@ -10,6 +10,7 @@ import pytest
 from services.common.errors import TransientError
 from services.engine.crashes import Hands
 from services.engine.guard import FloodGuard
+from services.engine.measures import Spans
 from services.engine.outcomes import Done, Outcome, Retry
 from services.engine.processing import Processor
 from services.engine.records import Delivery
@@ -47,7 +48,7 @@ class Stage:
         self.turns.append(f"handled {[one.record.offset for one in deliveries]}")
         return [self.outcomes.get(one.record.offset, Done()) for one in deliveries]
 
-    async def settle(self, handled: Sequence[tuple[Delivery, Outcome]]) -> None:
+    async def settle(self, handled: Sequence[tuple[Delivery, Outcome]], _spans: Spans) -> None:
         if self.kafka_dies:
             raise RuntimeError("the producer is beyond repair")
         self.turns.append(f"acknowledged {[one.record.offset for one, _ in handled]}")
@@ -65,7 +66,10 @@ class Stage:
 
     def begun(self, _deliveries: Sequence[Delivery]) -> None: ...
 
-    def handled(self, _handled: object, _seconds: float) -> None: ...
+    def begin_spans(self, _handled: object, _seconds: float) -> Spans:
+        return {}
+
+    def handled(self, _handled: object, _seconds: float, _spans: Spans) -> None: ...
 
     async def next(self) -> None: ...
 

@@ -53,7 +53,7 @@ async def _settled(producer: FakeProducer, *handled: tuple[Delivery, Outcome]) -
         topics=TOPICS,
         measures=Measures(metrics, WORKER, ladder),
     )
-    await settler.settle(handled)
+    await settler.settle(handled, {})
     failures = metrics.registry.get_sample_value("coursepay_handoff_failures_total", {"worker": WORKER})
     return producer.acknowledged, failures or 0.0
 

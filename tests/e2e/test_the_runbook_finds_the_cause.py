@@ -1,0 +1,122 @@
+"""Somebody who knows nothing but the alert and its page: each command is typed as it stands there, what one prints
+fills the places of the next, and in the end the cause has been named. Three troubles: a producer of poison,
+a constraint that fails, a push service that is dead.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from services.sandbox.stack import Stack
+from tests.support.alerts.records import dead_push_service, poison
+from tests.support.alerts.scene import Scene, scene_on
+from tests.support.eventually import eventually
+from tests.support.pages import commands_of, typed
+from tests.support.tidy import ROOT
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+LOGS = Path(".coursepay") / "logs"
+REFUSE = "ALTER TABLE student_course_purchases ADD CONSTRAINT only_tens CHECK (purchase_tier = 10) NOT VALID"
+PLACE = re.compile(r"│ +(\d+:\d+) +│")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    """One for all of them: a system takes longer to start than a page to follow."""
+    logs = tmp_path_factory.mktemp("runbook") / LOGS
+    logs.mkdir(parents=True)
+    async with scene_on(stack, logs) as built:
+        yield built
+
+
+def page_of(alert: str) -> tuple[str, str]:
+    """(file, heading), from the annotation of the alert."""
+    for path in sorted((ROOT / "deploy" / "prometheus" / "rules").glob("*.yml")):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            for rule in group["rules"]:
+                if rule["alert"] == alert:
+                    page, _ = rule["annotations"]["runbook_url"].removeprefix("docs/").split("#")
+                    return page, alert
+    raise AssertionError(f"no alert {alert}")
+
+
+async def follow(scene: Scene, page: str, heading: str, **named: str) -> str:
+    """All that the commands there print. `named`: what the words in capitals stand for."""
+    environment = {
+        "COURSEPAY_KAFKA_BOOTSTRAP_SERVERS": scene.settings.required_bootstrap_servers(),
+        "COURSEPAY_DATABASE_URL": scene.database_url,
+        "COURSEPAY_KAFKA_TOPIC_PREFIX": scene.settings.kafka_topic_prefix,
+        "COURSEPAY_PUSH_URL": scene.system.sandbox_url,
+    }
+    told = ""
+    for command in commands_of(page, heading):
+        # The first is of the most frequent cause.
+        for place in PLACE.findall(told)[:1]:
+            command = command.replace("PARTITION:OFFSET", place)  # noqa: PLW2901 - filled in as a person would
+        for name, value in named.items():
+            command = command.replace(name, value)  # noqa: PLW2901
+        told += await typed(command, directory=scene.directory.parent.parent, environment=environment)
+    return told
+
+
+def lines_with(scene: Scene, service: str, text: str) -> int:
+    return (scene.directory / f"{service}.log").read_text(encoding="utf-8").count(text)
+
+
+async def test_a_producer_of_poison(scene: Scene) -> None:
+    async with poison(scene):
+        await eventually(
+            lambda: lines_with(scene, "purchase-worker", '"outcome":"dead"') >= 5, within_s=60, every_s=0.5
+        )
+    told = await follow(scene, *page_of("CoursepayNewDeadLetters"), WORKER="purchase-worker")
+    assert "poison" in told
+    # One of them whole: where it lay, what is wrong with it, how it begins.
+    assert re.search(r"undecodable +│ \w+", told), told
+    assert re.search(r"value_begins +│ b'", told), told
+    assert re.search(r"header origin-topic +│ \S*payment.succeeded", told), told
+    assert "header origin-timestamp-ms" in told
+
+
+async def test_a_constraint_that_fails(scene: Scene) -> None:
+    async with scene.world() as world:
+        await world.connection.execute(REFUSE)
+    await scene.pay("thirty", 6, purchase_tier=30)
+
+    await eventually(lambda: lines_with(scene, "purchase-worker", "only_tens") >= 5, within_s=60, every_s=0.5)
+    told = await follow(scene, *page_of("CoursepayPurchaseFailures"))
+    async with scene.world() as world:
+        await world.connection.execute("ALTER TABLE student_course_purchases DROP CONSTRAINT only_tens")
+    assert "CheckViolationError" in told
+    assert "only_tens" in told
+    assert re.search(r"event purchase_tier +│ 30", told), told
+
+
+async def test_a_push_service_that_is_dead(scene: Scene) -> None:
+    async with dead_push_service(scene):
+        await scene.pay("student", 3)
+
+        await eventually(lambda: lines_with(scene, "notifier", '"outcome":"paused"') >= 1, within_s=60, every_s=0.5)
+        told = await follow(scene, *page_of("CoursepayCircuitOpen"))
+    assert "Connection refused" in told or "connect" in told
+    assert '"dependency":"push_service"' in told
+    assert "notifier: 0 dead letters" in told
+
+
+async def test_a_restored_database_is_brought_up_and_recounted(scene: Scene) -> None:
+    async with scene.world() as world:
+        await world.connection.execute(
+            "UPDATE trainers SET load_minutes = load_minutes + 60 WHERE trainer_id = 'trainer-1'"
+        )
+    told = await follow(scene, "runbook.md", "Restoring from a backup")
+    assert "1 trainers corrected" in told, told
+
+
+async def test_a_profile_of_a_running_service_is_taken_from_outside(scene: Scene) -> None:
+    worker = scene.system.children["purchase-worker"]
+    await follow(scene, "operations.md", "Where the time goes", PID=str(worker.pid))
+    profile = scene.directory.parent.parent / "profile.txt"
+    assert "services/engine" in profile.read_text(), profile.read_text()[:1000]

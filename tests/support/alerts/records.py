@@ -1,0 +1,67 @@
+"""Troubles of records: constraints that fail, a producer of poison, a push service that is dead."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from services.common.codec import load_codec
+from services.common.topics import Topics
+from services.sandbox.demo.poison import poison_records
+from tests.support.alerts.scene import Scene
+from tests.support.kafka import send
+
+_BREAK = """
+CREATE FUNCTION refuse_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.student_id LIKE '{students}' THEN
+        RAISE EXCEPTION 'refused by a broken release';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER broken BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_{table}();
+"""
+_REPAIR = "DROP TRIGGER broken ON {table}; DROP FUNCTION refuse_{table}()"
+
+
+@asynccontextmanager
+async def broken(scene: Scene, table: str, students: str) -> AsyncIterator[None]:
+    """Nothing may be inserted for students like that. P0001 is transient: retried until the tiers end."""
+    async with scene.world() as world:
+        await world.connection.execute(_BREAK.format(table=table, students=students))
+    try:
+        yield
+    finally:
+        async with scene.world() as world:
+            await world.connection.execute(_REPAIR.format(table=table))
+
+
+@asynccontextmanager
+async def failing_purchases(scene: Scene) -> AsyncIterator[None]:
+    """More than a hundred, so that they are a backlog too."""
+    async with broken(scene, "student_course_purchases", "bad-%"):
+        await scene.pay("bad", 150)
+        yield
+
+
+@asynccontextmanager
+async def failing_assignments(scene: Scene) -> AsyncIterator[None]:
+    async with broken(scene, "trainer_allocations", "unlucky-%"):
+        await scene.pay("unlucky", 60)
+        yield
+
+
+@asynccontextmanager
+async def poison(scene: Scene) -> AsyncIterator[None]:
+    await send(scene.settings, poison_records(Topics.of(scene.settings), load_codec()))
+    yield
+
+
+@asynccontextmanager
+async def dead_push_service(scene: Scene) -> AsyncIterator[None]:
+    """Its process is gone, and with it the provider's and the course service's."""
+    sandbox = scene.system.children["sandbox"]
+    await sandbox.kill()
+    try:
+        yield
+    finally:
+        await sandbox.start()
+        await sandbox.wait_until_ready()
