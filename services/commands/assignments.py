@@ -21,7 +21,9 @@ from services.operations.decision_story import Story, Told, story_of
 app = typer.Typer(help="Look at decisions about trainers.", no_args_is_help=True)
 _ROLE = "coursepay_operations"
 _SHORT_OF = {"minutesLacking": "minutes short", "metresTooFar": "m too far", "sessionsInTheWay": "sessions in the way"}
-_STEPS = ("specialty", "gender", "slot", "capacity", "radius", "leave", "dates")
+_FILTERS = ("specialty", "gender", "slot", "capacity", "radius")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_LOADS = ("below a quarter", "a quarter", "half", "three quarters", "full")
 
 
 @app.callback()
@@ -64,11 +66,13 @@ async def _read(settings: Settings, order_id: str) -> Story | None:
 
 def _heading(story: Story) -> str:
     wish = story.schedule
-    when = f"{wish.get('timeSlot')} on weekdays {wish.get('weekdays')} from {wish.get('startDate')}"
+    days = " ".join(_DAYS[day - 1] for day in wish.get("weekdays", ()))
+    when = f"{days} {wish.get('timeSlot')} from {wish.get('startDate')}"
+    allowed = ", ".join(wish.get("flexibility") or ("nothing",))
     return (
         f"{story.order_id}: {story.sessions_total} of {story.purchase_tier} sessions of {story.course_id} for"
         f" {story.student_id}, {story.status}\nasked for: {when} ({wish.get('timeZone')}), {wish.get('mode')},"
-        f" gender {wish.get('preferredGender') or 'any'}, may relax {wish.get('flexibility') or 'nothing'}"
+        f" gender {wish.get('preferredGender') or 'any'}, may relax {allowed}"
     )
 
 
@@ -78,8 +82,11 @@ def _print_decision(out: Console, told: Told) -> None:
     for sentence in _why(told):
         out.print(f"  {sentence}", markup=False)
     if funnel := reason.get("funnel"):
-        left = ", ".join(f"{step} {funnel.get(step, 0)}" for step in _STEPS)
+        left = ", ".join(f"{step} {funnel.get(step, 0)}" for step in _FILTERS)
         out.print(f"  trainers left after each filter: {left}")
+        out.print(
+            f"  then in order: {funnel.get('leave', 0)} without leave, {funnel.get('dates', 0)} free on the dates"
+        )
     if top := reason.get("top"):
         out.print(_top_table(top, told.trainer_id))
 
@@ -95,8 +102,8 @@ def _why(told: Told) -> Iterator[str]:
         )
         if chosen := reason.get("chosen"):
             yield (
-                f"the first in order of load quarter ({chosen['load_quarter']}), then cost ({chosen['cost']}), then"
-                " the hash of purchase and trainer, who was free on the dates"
+                f"the first, in order of load ({_LOADS[chosen['load_quarter']]}), then cost ({chosen['cost']}), then"
+                " dice thrown once for this purchase, who was free on the dates"
             )
         if relaxation := reason.get("relaxation"):
             yield f"given up for it, as the student allows: {relaxation}"
@@ -105,7 +112,12 @@ def _why(told: Told) -> Iterator[str]:
         if shortfall := reason.get("shortfall"):
             yield f"{shortfall} sessions are still without a date"
         return
+    if departed := reason.get("departed"):
+        yield f"{departed} has left, and a person was to look before anybody takes over"
+        return
     yield f"nobody: {reason.get('filter')} left none; last tried {told.tried_at:%Y-%m-%d %H:%M:%S}Z"
+    if reason.get("filter") == "slot" and reason.get("funnel", {}).get("radius"):
+        yield "those who work at that time and fit otherwise have other sessions then"
     smallest = reason.get("relaxation")
     yield f"giving up {smallest} would find somebody" if smallest else "giving up a single wish would find nobody"
     yield from (_near_miss(miss) for miss in reason.get("nearMisses", ()))
@@ -122,9 +134,16 @@ def _near_miss(miss: Mapping[str, Any]) -> str:
 
 
 def _top_table(top: list[Mapping[str, Any]], chosen: str | None) -> Table:
-    table = Table("trainer", "load quarter", "cost", "distance m", "known", "breadth", "tie-break", box=None)
+    """In the order in which they are tried. A cost is the way and half the breadth, less what a known face is worth."""
+    table = Table("  trainer", "load", "cost", "way", "known", "breadth", box=None)
     for one in top:
         mark = "* " if one["trainer_id"] == chosen else "  "
-        cells = (one["load_quarter"], one["cost"], one["distance_m"] or "", one["continuity"], one["breadth"])
-        table.add_row(f"{mark}{one['trainer_id']}", *map(str, cells), str(one["tie_break"]))
+        table.add_row(
+            f"{mark}{one['trainer_id']}",
+            _LOADS[one["load_quarter"]],
+            str(one["cost"]),
+            "-" if one["distance_m"] is None else f"{one['distance_m'] / 1000:.1f} km",
+            "yes" if one["continuity"] else "no",
+            f"{one['breadth']:.2f}",
+        )
     return table

@@ -14,7 +14,10 @@ async def test_who_was_chosen_and_why(world: World, tmp_path: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "approved by auto" in shown.stdout
     assert "trainer-2: 0 sessions held, 10 to come, the first 2027-11-01 12:30Z" in shown.stdout
-    assert "specialty 2, gender 1, slot 1, capacity 1, radius 1, leave 1, dates 1" in shown.stdout
+    assert "asked for: Mon Wed 18:00 from 2027-11-01 (Asia/Kolkata), online, gender male" in shown.stdout
+    assert "specialty 2, gender 1, slot 1, capacity 1, radius 1" in shown.stdout
+    assert "then in order: 1 without leave, 1 free on the dates" in shown.stdout
+    assert "the first, in order of load (below a quarter)" in " ".join(shown.stdout.split())
     assert "* trainer-2" in shown.stdout
 
 
@@ -29,6 +32,17 @@ async def test_why_it_is_nobody_and_what_would_help(world: World, tmp_path: Path
     told = run_coursepay("assignments", "explain", "legacy-1", "--json", directory=tmp_path, database_url=world.url)
     document = orjson.loads(told.stdout)
     assert document["decisions"][0]["reason"]["relaxation"] == "time_30"
+
+
+async def test_that_the_trainer_has_left(world: World, tmp_path: Path) -> None:
+    await world.trainer("trainer-1")
+    await world.buy("legacy-1")
+    job = await world.connection.fetchval("SELECT id FROM depart_trainer('trainer-1', 'staff-1', 'pending')")
+    await world.connection.execute("SELECT depart_next($1)", job)
+    shown = run_coursepay("assignments", "explain", "legacy-1", directory=tmp_path, database_url=world.url)
+    assert "trainer-1 has left, and a person was to look before anybody takes over" in shown.stdout
+    # The one before stays below it.
+    assert "cancelled by staff-1" in shown.stdout
 
 
 async def test_an_unknown_order_and_one_that_waits_are_told_apart(world: World, tmp_path: Path) -> None:
