@@ -11,7 +11,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from services.common.errors import ConfigurationError
-from services.common.settings import parse_duration_s
+from services.common.setting_kinds import parse_duration_s
 from services.common.topics import WORKERS
 from services.operations.replay.filters import KINDS, STATUSES, Filter, check_filter
 from services.operations.replay.refusals import BadFilterError

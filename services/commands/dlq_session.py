@@ -13,9 +13,9 @@ import structlog
 import typer
 from rich.console import Console
 
+from services.common.codec import open_codec
 from services.common.database import open_database
 from services.common.errors import CoursepayError, RecordError
-from services.common.registry import open_codec
 from services.common.runtime import EXIT_FAILED, EXIT_USAGE
 from services.common.settings import Settings, has_otlp_endpoint
 from services.common.telemetry import configure_tracing

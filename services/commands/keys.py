@@ -17,7 +17,8 @@ from rich.table import Table
 from services.common.database import Database, open_database
 from services.common.errors import ConfigurationError, RecordError
 from services.common.runtime import EXIT_FAILED
-from services.common.settings import Settings, parse_duration_s
+from services.common.setting_kinds import parse_duration_s
+from services.common.settings import Settings
 from services.common.validation import is_id
 from services.gateway_api.machine_keys import (
     MACHINE_ROLES,

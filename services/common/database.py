@@ -6,6 +6,7 @@ ends every wait on that connection at once, and the pool replaces it.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
@@ -23,7 +24,7 @@ from services.common.errors import (
     kind_of_sqlstate,
 )
 from services.common.limits import LOCK_TIMEOUT_S, POOL_ACQUIRE_S
-from services.common.settings import Settings
+from services.common.settings import PREFIX, Settings
 
 POSTGRESQL = "postgresql"
 Transaction = PoolConnectionProxy
@@ -145,12 +146,23 @@ def translated_errors() -> Iterator[None]:
         raise _from_sqlstate(error) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         cause = type(error).__name__
-        raise DependencyError(f"{cause}: {error}", dependency=POSTGRESQL, cause_class=cause) from error
+        raise DependencyError(f"{cause}: {_told(error)}", dependency=POSTGRESQL, cause_class=cause) from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"PostgreSQL's certificate was refused: {error.verify_message.rstrip('.')}"
+            f" ({PREFIX}DATABASE_SSL_CA_LOCATION names whom to trust, {PREFIX}DATABASE_URL the server)"
+        )
+    return str(error)
 
 
 def _from_sqlstate(error: asyncpg.PostgresError) -> RecordError:
     # Without PostgreSQL's DETAIL, which quotes the row: this text travels in headers and logs.
     message, cause = str(error.args[0]), type(error).__name__
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError) and "no encryption" in message:
+        message += f" (the server wants TLS: {PREFIX}DATABASE_SSL_MODE=verify-full)"
     match kind_of_sqlstate(error.sqlstate or "XX000"):
         case ErrorKind.PERMANENT:
             return PermanentError(message, cause_class=cause)

@@ -1,6 +1,8 @@
 """What librdkafka's clients are configured with, each option with its reason. Plain dicts, no client."""
 
+from services.common.errors import ConfigurationError
 from services.common.limits import DEAD_LETTER_BYTES_MAX, DELIVERY_TIMEOUT_S, REVOKE_BUDGET_S, SESSION_TIMEOUT_S
+from services.common.setting_kinds import PREFIX, TlsFiles
 from services.common.settings import Settings
 
 Config = dict[str, str | int | float | bool]
@@ -11,11 +13,10 @@ _FETCHED_KIB_MAX = 16 * 1024
 
 
 def client_config(settings: Settings, client_id: str) -> Config:
-    """Raises ConfigurationError when there is no address."""
+    """Raises ConfigurationError when there is no address, or when what is said about security makes no sense."""
     config: Config = {
         "bootstrap.servers": settings.required_bootstrap_servers(),
         "client.id": client_id,
-        "security.protocol": settings.kafka_security_protocol,
         # librdkafka's default of 5 minutes hides a restarted broker's new metadata for too long.
         "topic.metadata.refresh.interval.ms": 30_000,
         # Reconnect soon after an outage: lag must be 0 again within 30 s of a restart.
@@ -25,13 +26,63 @@ def client_config(settings: Settings, client_id: str) -> Config:
         # One line per lost connection attempt would flood the log during an outage; errors reach error_cb.
         "log_level": 2,
     }
-    if settings.kafka_sasl_mechanism:
-        config["sasl.mechanism"] = settings.kafka_sasl_mechanism
-        config["sasl.username"] = settings.kafka_sasl_username or ""
-        config["sasl.password"] = settings.kafka_sasl_password.get_secret_value()
-    if settings.kafka_ssl_ca_location:
-        config["ssl.ca.location"] = settings.kafka_ssl_ca_location
+    return {**config, **_security(settings)}
+
+
+def _security(settings: Settings) -> Config:
+    """Raises ConfigurationError when settings contradict each other: librdkafka would ignore some of them."""
+    protocol = settings.kafka_security_protocol
+    return {
+        "security.protocol": protocol,
+        **(_sasl(settings) if protocol.startswith("SASL_") else _nothing(settings, "SASL_MECHANISM", "SASL_SSL")),
+        **(_tls(settings) if protocol.endswith("SSL") else _nothing(settings, "SSL_CA_LOCATION", "SSL or SASL_SSL")),
+    }
+
+
+def _sasl(settings: Settings) -> Config:
+    mechanism, username = settings.kafka_sasl_mechanism, settings.kafka_sasl_username
+    password = settings.kafka_sasl_password.get_secret_value()
+    for name, value in (("MECHANISM", mechanism), ("USERNAME", username), ("PASSWORD", password)):
+        if not value:
+            raise ConfigurationError(
+                f"{PREFIX}KAFKA_SASL_{name} is not set; {settings.kafka_security_protocol} needs it"
+            )
+    assert mechanism is not None
+    assert username is not None
+    if mechanism == "PLAIN" and settings.kafka_security_protocol == "SASL_PLAINTEXT" and settings.production:
+        raise ConfigurationError(
+            f"{PREFIX}KAFKA_SASL_MECHANISM: PLAIN without TLS sends the password readably; use SASL_SSL or SCRAM"
+        )
+    return {"sasl.mechanism": mechanism, "sasl.username": username, "sasl.password": password}
+
+
+def _tls(settings: Settings) -> Config:
+    files = TlsFiles(
+        variable=f"{PREFIX}KAFKA_SSL",
+        ca=settings.kafka_ssl_ca_location,
+        certificate=settings.kafka_ssl_certificate_location,
+        key=settings.kafka_ssl_key_location,
+        key_password=settings.kafka_ssl_key_password,
+    )
+    files.check()
+    # That the certificate is the broker's of that name, librdkafka's default, is not left to a default.
+    config: Config = {"ssl.endpoint.identification.algorithm": "https", "enable.ssl.certificate.verification": True}
+    if files.ca is not None:
+        config["ssl.ca.location"] = str(files.ca)
+    if files.certificate is not None:
+        config["ssl.certificate.location"], config["ssl.key.location"] = str(files.certificate), str(files.key)
+        if password := files.key_password.get_secret_value():
+            config["ssl.key.password"] = password
     return config
+
+
+def _nothing(settings: Settings, name: str, protocol: str) -> Config:
+    if getattr(settings, f"kafka_{name.lower()}"):
+        raise ConfigurationError(
+            f"{PREFIX}KAFKA_{name} is set, but {PREFIX}KAFKA_SECURITY_PROTOCOL is {settings.kafka_security_protocol};"
+            f" set it to {protocol}"
+        )
+    return {}
 
 
 def producer_config(settings: Settings, client_id: str) -> Config:

@@ -5,21 +5,31 @@ Limits that nobody should have to tune stand in `limits.py`.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from services.common.errors import ConfigurationError
+from services.common.setting_kinds import (
+    PREFIX,
+    Duration,
+    Durations,
+    Expiry,
+    SecretFiles,
+    Switch,
+    Tiers,
+    TlsFiles,
+    Url,
+    parse_duration_s,
+    parse_durations_s,
+    parse_expiry,
+)
 
-PREFIX = "COURSEPAY_"
-# Durations as people write them: `250ms`, `2s`, `15m`, `6h`, `7d`.
-_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$")
+__all__ = ["PREFIX", "Environment", "Settings", "child_environment", "has_otlp_endpoint", "split_secrets"]
 
 
 class Environment(StrEnum):
@@ -27,61 +37,6 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-def parse_duration_s(text: str) -> float:
-    """Seconds. Raises ConfigurationError for anything but a number with one of the units above."""
-    match = _DURATION.match(text.strip())
-    if match is None:
-        raise ConfigurationError(f"{text!r} is no duration; write it like 250ms, 2s, 15m, 6h or 7d")
-    return float(match.group(1)) * _UNIT_S[match.group(2)]
-
-
-def parse_durations_s(text: str) -> tuple[float, ...]:
-    """`2s,4s,8s` -> (2.0, 4.0, 8.0)."""
-    return tuple(parse_duration_s(part) for part in text.split(",") if part.strip())
-
-
-def _durations(text: str) -> str:
-    try:
-        parse_durations_s(text)
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-def _duration(text: str) -> str:
-    if "," in _durations(text) or not text.strip():
-        raise ValueError("one duration, like 30s")
-    return text
-
-
-def _tiers(text: str) -> str:
-    _durations(text)
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    delays = parse_durations_s(text)
-    if not 1 <= len(parts) <= 8 or len(set(parts)) != len(parts) or min(delays) <= 0 or max(delays) > 3600:
-        raise ValueError("between 1 and 8 different delays, each above 0 and at most 1h, like 2s,4s,8s")
-    return ",".join(parts)
-
-
-def _expiry(text: str) -> str:
-    _parse_expiry(text)
-    return text
-
-
-def _parse_expiry(text: str) -> dict[int, int]:
-    try:
-        days = {int(tier): int(count) for tier, count in (part.split(":") for part in text.split(","))}
-    except ValueError:
-        days = {}
-    if set(days) != {10, 20, 30} or not all(1 <= count <= 3660 for count in days.values()):
-        raise ValueError("days for each of the tiers 10, 20 and 30, like 10:180,20:270,30:365")
-    return days
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-Durations = Annotated[str, AfterValidator(_durations)]
-Switch = Literal["on", "off"]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
 NO_SECRET = SecretStr("")
 
 
@@ -100,13 +55,23 @@ class Settings(BaseSettings):
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     kafka_sasl_username: str | None = None
     kafka_sasl_password: SecretStr = NO_SECRET
-    kafka_ssl_ca_location: str | None = None
+    kafka_ssl_ca_location: Path | None = Field(None, description="PEM file of whom to trust; empty: the system's")
+    kafka_ssl_certificate_location: Path | None = Field(None, description="PEM file, for a broker that asks for one")
+    kafka_ssl_key_location: Path | None = None
+    kafka_ssl_key_password: SecretStr = NO_SECRET
     kafka_replication_factor: int = Field(1, ge=1, le=5, description="3 in production")
     kafka_partitions: int = Field(6, ge=1, le=200, description="of each main topic and tier")
     kafka_topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9_-]{0,40}$", description="keeps tests apart")
     group_protocol: Literal["classic", "consumer"] = Field("classic", description="consumer: KIP-848")
 
     database_url: SecretStr = Field(NO_SECRET, description="postgresql://user:password@host:port/database")
+    database_ssl_mode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
+        None, description="verify-full in production: encrypted, and with the server of that name"
+    )
+    database_ssl_ca_location: Path | None = Field(None, description="PEM file of whom to trust")
+    database_ssl_certificate_location: Path | None = Field(None, description="PEM file, for a server that asks for one")
+    database_ssl_key_location: Path | None = None
+    database_ssl_key_password: SecretStr = NO_SECRET
     database_pool_max: int = Field(8, ge=1, le=100, description="connections of one process")
     database_deadline: Duration = Field("5s", description="longest one transaction of a worker may take")
 
@@ -117,7 +82,7 @@ class Settings(BaseSettings):
     rate_limits: Switch = Field("on", description="off lifts the one per caller; bad signatures stay limited")
     cors_origins: str = Field("", description="comma-separated origins that may call the gateway from a browser")
 
-    retry_delays: Annotated[str, AfterValidator(_tiers)] = Field("2s,4s,8s", description="topic names follow")
+    retry_delays: Tiers = Field("2s,4s,8s", description="topic names follow")
     flood_guard: Switch = "on"
     crash_point: str | None = Field(None, description="dies at this named step; refused in production")
     schema_registry_url: Url | None = None
@@ -141,7 +106,7 @@ class Settings(BaseSettings):
     )
     sweep_interval: Duration = Field("24h", description="between two comparisons with all that a provider knows")
     sweep_window: Duration = Field("7d", description="how far back a comparison looks")
-    expiry_days: Annotated[str, AfterValidator(_expiry)] = Field("10:180,20:270,30:365", description="by tier")
+    expiry_days: Expiry = Field("10:180,20:270,30:365", description="by tier")
 
     course_service_url: Url | None = None
     push_url: Url | None = None
@@ -165,6 +130,18 @@ class Settings(BaseSettings):
             name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
             raise ConfigurationError(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(env_settings, EnvSettingsSource)
+        return init_settings, SecretFiles(settings_cls, env_settings.env_vars), env_settings
+
     @property
     def production(self) -> bool:
         return self.environment is Environment.PRODUCTION
@@ -176,7 +153,7 @@ class Settings(BaseSettings):
 
     @property
     def expiry_days_by_tier(self) -> dict[int, int]:
-        return _parse_expiry(self.expiry_days)
+        return parse_expiry(self.expiry_days)
 
     @property
     def database_deadline_s(self) -> float:
@@ -199,11 +176,20 @@ class Settings(BaseSettings):
         return parse_duration_s(self.sweep_window)
 
     def required_database_url(self) -> str:
-        """Raises ConfigurationError when there is none."""
+        """With what its TLS settings say, so that whoever connects does it alike. Raises ConfigurationError when there
+        is none, or when its TLS settings contradict each other.
+        """
         url = self.database_url.get_secret_value()
         if not url:
             raise ConfigurationError(f"{PREFIX}DATABASE_URL is not set; `coursepay stack env` prints the local one")
-        return url
+        files = TlsFiles(
+            variable=f"{PREFIX}DATABASE_SSL",
+            ca=self.database_ssl_ca_location,
+            certificate=self.database_ssl_certificate_location,
+            key=self.database_ssl_key_location,
+            key_password=self.database_ssl_key_password,
+        )
+        return files.on_url(url, self.database_ssl_mode)
 
     def required_bootstrap_servers(self) -> str:
         """Raises ConfigurationError when there are none."""
@@ -220,8 +206,12 @@ def split_secrets(secrets: SecretStr) -> tuple[bytes, ...]:
 
 
 def child_environment(values: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment for a child process: ours, with `values` (full variable names) laid over it."""
-    return {**os.environ, **(values or {})}
+    """The environment for a child process: ours, with `values` (full variable names) laid over it, also where ours
+    names a file for one of them.
+    """
+    given = values or {}
+    ours = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in given}
+    return {**ours, **given}
 
 
 def has_otlp_endpoint() -> bool:

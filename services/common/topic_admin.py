@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -14,14 +15,18 @@ from confluent_kafka.cimpl import NewTopic
 
 from services.common.errors import DependencyError
 from services.common.kafka_config import Config, client_config
-from services.common.settings import Settings
+from services.common.settings import PREFIX, Settings
 from services.common.topics import Topics, TopicSpec
 
 _CALL_S = 20.0
+_TRY_S = 2.0
 # librdkafka gives up first, by its own timeout: a client that is dropped with a call under way may crash.
 _RESULT_S = 30.0
 Result = TypeVar("Result")
 _LOOK_S = 0.05
+# librdkafka's own errors have no other names.
+_NOBODY_LEFT, _WHO = KafkaError._ALL_BROKERS_DOWN, KafkaError._AUTHENTICATION  # noqa: SLF001
+_UNTRUSTED = "certificate verify failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +78,54 @@ def broker_answers(bootstrap_servers: str, within_s: float) -> bool:
     return True
 
 
-def _client(settings: Settings) -> AdminClient:
-    """To be closed by `with`: one that the garbage collector ends on a thread of librdkafka's aborts the process
-    (confluent-kafka-python#2131).
+class _Trouble:
+    """An `error_cb`. A call says only that nobody answered; what the client met on its way it tells here."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._protocol = settings.kafka_security_protocol
+        self._last: KafkaError | None = None
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.code() != _NOBODY_LEFT:
+            self._last = error
+
+    @property
+    def is_refusal(self) -> bool:
+        """Asking again would change nothing."""
+        return self._last is not None and (self._last.code() == _WHO or _UNTRUSTED in self._last.str())
+
+    def told(self, error: KafkaError) -> str:
+        last = self._last or error
+        if _UNTRUSTED in last.str():
+            return (
+                f"the broker's certificate was refused: {PREFIX}KAFKA_SSL_CA_LOCATION does not vouch for it, or it is"
+                f" for another name than that of {PREFIX}KAFKA_BOOTSTRAP_SERVERS ({last.str()})"
+            )
+        if last.code() == _WHO:
+            return f"{PREFIX}KAFKA_SASL_USERNAME or {PREFIX}KAFKA_SASL_PASSWORD was refused ({last.str()})"
+        return f"{last.str()} ({PREFIX}KAFKA_SECURITY_PROTOCOL is {self._protocol}; does the broker want another?)"
+
+
+@contextmanager
+def _client(settings: Settings) -> Iterator[AdminClient]:
+    """Connected; closed at the end, because one that the garbage collector ends on a thread of librdkafka's aborts the
+    process (confluent-kafka-python#2131). Raises DependencyError when Kafka does not answer.
     """
-    return AdminClient(client_config(settings, "coursepay-topics"))
+    trouble = _Trouble(settings)
+    config: dict[str, Any] = {**client_config(settings, "coursepay-topics"), "error_cb": trouble}
+    with AdminClient(config) as client:
+        deadline = time.monotonic() + _CALL_S
+        while True:
+            try:
+                client.list_topics(timeout=_TRY_S)
+                break
+            except KafkaException as error:
+                # What it met is told from within this call.
+                client.poll(0)
+                if trouble.is_refusal or time.monotonic() > deadline:
+                    why = trouble.told(error.args[0])
+                    raise DependencyError(f"Kafka does not answer: {why}", dependency="kafka") from error
+        yield client
 
 
 def _with_client(settings: Settings, call: Callable[[AdminClient, Settings], Result]) -> Result:

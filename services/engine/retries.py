@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from services.common.errors import ConfigurationError, RecordError
 from services.common.events import Event
 from services.common.limits import DEAD_LETTER_BYTES_MAX, HEADERS_BYTES_MAX, RETRY_JITTER
-from services.common.settings import parse_duration_s
+from services.common.setting_kinds import parse_duration_s
 from services.common.telemetry import SEND_SPAN
 from services.common.topics import WORKERS, Topics
 from services.engine.failures import class_of, cut, fingerprint_of, message_of, stack_of

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
 
-from services.common.codec import Codec
+from services.common.codec import Codec, open_codec
 from services.common.database import Database
 from services.common.health import serve_health
 from services.common.limits import (
@@ -21,7 +21,6 @@ from services.common.limits import (
     REVOKE_BUDGET_S,
 )
 from services.common.metrics import Metrics
-from services.common.registry import open_codec
 from services.common.runtime import arm
 from services.common.settings import Settings
 from services.common.topics import Topics

@@ -8,11 +8,10 @@ from dataclasses import replace
 import aiohttp
 import structlog
 
-from services.common.codec import Codec, load_codec
+from services.common.codec import Codec, load_codec, open_codec
 from services.common.database import open_database
 from services.common.errors import DependencyError
 from services.common.metrics import Metrics
-from services.common.registry import open_codec
 from services.common.runtime import GATEWAY_POINTS, arm, run_service
 from services.common.settings import Settings
 from services.common.topics import Topics

@@ -5,11 +5,10 @@ import sys
 
 import structlog
 
-from services.common.codec import Codec
+from services.common.codec import Codec, open_codec
 from services.common.database import Database, open_database
 from services.common.health import serve_health
 from services.common.metrics import Metrics
-from services.common.registry import open_codec
 from services.common.runtime import run_service
 from services.common.settings import Settings
 from services.common.topics import Topics

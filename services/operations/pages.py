@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 from services.common.instruments import Entry
 from services.common.metrics import Metrics
@@ -79,13 +80,16 @@ the logs.
 
 def settings_page() -> str:
     rows = [
-        (f"`{PREFIX}{name.upper()}`", _default(field.default), field.description or "")
+        (f"`{PREFIX}{name.upper()}`", _default(field.default), _told(field))
         for name, field in Settings.model_fields.items()
     ]
     return f"""# Settings
 
 {_NOTE} All are environment variables; `coursepay settings` prints their values, secrets masked.
 A wrong one is a sentence that names it, and exit code 2.
+
+A secret (🔑) may stand in a file instead: `COURSEPAY_STRIPE_API_KEY_FILE=/run/secrets/stripe` reads what is in it, less
+the line end. Both at once, and a file that cannot be read or is empty, are refused.
 
 {_table(("variable", "default", "what it is"), rows)}
 """
@@ -131,6 +135,10 @@ def _labels_of(name: str) -> str:
 
 def _owners(entry: Entry) -> str:
     return "all" if entry.owners is None else ", ".join(sorted(entry.owners))
+
+
+def _told(field: FieldInfo) -> str:
+    return " ".join(part for part in ("🔑" if field.annotation is SecretStr else "", field.description) if part)
 
 
 def _default(value: object) -> str:

@@ -63,7 +63,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
-        raise DependencyError(f"Kafka: {error.args[0].str()}", dependency="kafka") from error
+        known = error.args[0]
+        hint = " (`coursepay topics check` tells why)" if known.code() == KafkaError._TRANSPORT else ""  # noqa: SLF001
+        raise DependencyError(f"Kafka: {known.str()}{hint}", dependency="kafka") from error
 
 
 def watermarks_of(consumer: Consumer, place: tuple[str, int]) -> tuple[int, int]:

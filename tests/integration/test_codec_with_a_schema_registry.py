@@ -5,8 +5,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from services.common.codec import open_codec
 from services.common.errors import ConfigurationError, TransientError
-from services.common.registry import open_codec
 from services.common.settings import Settings
 from services.common.topics import TYPE_TOPICS
 from tests.support.events import payment_succeeded

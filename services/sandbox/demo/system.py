@@ -86,7 +86,8 @@ def _shared_environment(settings: Settings, ports: Ports) -> dict[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": settings.required_bootstrap_servers(),
         "KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
         "KAFKA_PARTITIONS": str(settings.kafka_partitions),
-        "DATABASE_URL": settings.required_database_url(),
+        # As it was given: what the settings say of TLS reaches the children by itself.
+        "DATABASE_URL": settings.database_url.get_secret_value(),
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(ports.gateway),
         "RATE_LIMITS": "off",
