@@ -74,6 +74,10 @@ compose-up: image ## the whole system in containers, with a catalogue to buy fro
 	docker compose --file deploy/compose.yaml up --detach --wait
 	docker compose --file deploy/compose.yaml ps
 
+docker-up: compose-up ## compose-up, and then a paid order with its trainer and its trace
+	docker compose --file deploy/compose.yaml exec -T sandbox coursepay sandbox buy \
+		--gateway-url http://gateway:8080 --sandbox-url http://127.0.0.1:8080
+
 compose-down: ## stop those containers; their data stays (to remove it: docker compose -f deploy/compose.yaml down -v)
 	docker compose --file deploy/compose.yaml down
 
@@ -111,4 +115,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos fuzz bench-assignment bench-engine bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up compose-down dashboards pictures kubernetes pages lock clean
+.PHONY: help demo test chaos fuzz bench-engine bench-assignment bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up docker-up compose-down dashboards pictures kubernetes pages lock clean

@@ -19,6 +19,8 @@ REPLICATION_FACTOR = 3
 # Records that one process may be behind before another one helps.
 _LAG_PER_REPLICA = 500
 _COOLDOWN_S = 300
+# How KEDA's own client of Kafka introduces itself; also the name of the Secret that holds it.
+_KEDA = "coursepay-keda"
 
 
 def production_topics() -> Topics:
@@ -46,6 +48,18 @@ def strimzi_topics() -> Iterator[Manifest]:
 def keda_scalers() -> Iterator[Manifest]:
     """On main topics only: waiting in a tier is what tiers are for, and more processes do not shorten it."""
     topics = production_topics()
+    yield {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "TriggerAuthentication",
+        "metadata": {"name": _KEDA},
+        # In the Secret: sasl is scram_sha512, tls is enable, ca the text of the certificate.
+        "spec": {
+            "secretTargetRef": [
+                {"parameter": name, "name": _KEDA, "key": name}
+                for name in ("sasl", "username", "password", "tls", "ca")
+            ]
+        },
+    }
     for worker in WORKERS:
         yield {
             "apiVersion": "keda.sh/v1alpha1",
@@ -77,7 +91,7 @@ def _trigger(group: str, topic: str) -> Manifest:
     return {
         "type": "kafka",
         "metadata": {
-            "bootstrapServers": "coursepay-kafka-bootstrap:9092",
+            "bootstrapServers": "coursepay-kafka-bootstrap:9093",
             "consumerGroup": group,
             "topic": topic,
             "lagThreshold": str(_LAG_PER_REPLICA),
@@ -85,4 +99,5 @@ def _trigger(group: str, topic: str) -> Manifest:
             "offsetResetPolicy": "earliest",
             "allowIdleConsumers": "false",
         },
+        "authenticationRef": {"name": _KEDA},
     }

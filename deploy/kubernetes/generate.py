@@ -6,12 +6,13 @@ from pathlib import Path
 import yaml
 
 from deploy.kubernetes.cluster import keda_scalers, prometheus_rules, strimzi_topics
-from deploy.kubernetes.workloads import Manifest, workloads
+from deploy.kubernetes.workloads import Manifest, migration_job, workloads
 
 DIRECTORY = Path(__file__).resolve().parent
 _NOTE = "# This file is made from the code by `make kubernetes`.\n"
 MADE: Mapping[str, Callable[[], Iterable[Manifest]]] = {
     "base/workloads.yaml": workloads,
+    "base/migrate.yaml": migration_job,
     "overlays/strimzi/topics.yaml": strimzi_topics,
     "overlays/keda/scalers.yaml": keda_scalers,
     "overlays/monitoring/rules.yaml": prometheus_rules,

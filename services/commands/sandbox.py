@@ -1,4 +1,6 @@
-"""`coursepay sandbox`: outside services to try things against; `sandbox env`: the settings that point to them."""
+"""`coursepay sandbox`: outside services to try things against; `sandbox env`: the settings that point to them;
+`sandbox buy`: a purchase.
+"""
 
 import asyncio
 import shlex
@@ -7,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from services.commands.purchase import buy
 from services.common.errors import ConfigurationError
 from services.common.runtime import run_service
 from services.common.settings import Settings
@@ -16,6 +19,7 @@ from services.sandbox.server import serve_sandbox
 
 PORT = 8090
 app = typer.Typer(help="A payment provider, a course service and a push service to try things against.")
+app.command()(buy)
 Rate = Annotated[float, typer.Option(min=0, max=1)]
 
 
@@ -70,4 +74,5 @@ def _print_addresses(accounts: Accounts, base_url: str) -> None:
     console.print(f"  webhooks   {accounts.razorpay.webhook_url or 'nowhere'}")
     console.print(f"  courses    GET {base_url}/courses/course-0001")
     console.print(f"  push       POST {base_url}/v1/messages   count at {base_url}/control/push")
+    console.print(f"  traces     POST {base_url}/v1/traces (OTLP)   see {base_url}/control/traces/TRACE_ID")
     console.print(f"  failures   GET, PUT {base_url}/control/failures")

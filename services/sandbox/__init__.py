@@ -4,6 +4,7 @@ server.py          one HTTP server with all simulators;  control.py  its switchb
 razorpay/, stripe/ payment providers of their shapes: orders, checkout, payments, refunds
 webhooks.py        signed deliveries, repeated until accepted, as providers do
 course_service.py  the name of a course;  push_service.py  messages to a student's phone
+traces.py          spans over OTLP, to look a trace up;  purchase.py  a purchase from the order to its trace
 failures.py        what fails on purpose, and how often
 accounts.py        the simulators' keys and secrets, as settings for a gateway and a notifier
 catalogue.py       courses, prices and trainers from a seed;  demand.py  what students order of them

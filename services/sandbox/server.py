@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from services.common.health import listen
-from services.sandbox import control, course_service, push_service
+from services.sandbox import control, course_service, push_service, traces
 from services.sandbox.accounts import Accounts
 from services.sandbox.failures import FailureInjector, Failures
 from services.sandbox.limits import BODY_BYTES_MAX
@@ -36,6 +36,7 @@ async def serve_sandbox(
         app.add_routes(course_service.routes(injector))
         app.add_routes(push_service.routes(inbox, injector))
         app.add_routes(control.routes(injector, inbox, sender))
+        app.add_routes(traces.routes(traces.Traces()))
         async with listen(app, host=host, port=port, setting="--port") as bound:
             yield bound
 
