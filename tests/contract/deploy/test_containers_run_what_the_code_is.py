@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from services.common.limits import DRAIN_BUDGET_S
 from services.common.settings import PREFIX, Settings
@@ -73,10 +74,57 @@ def test_the_settings_exist_and_point_to_the_sandbox() -> None:
     environment = OURS["gateway"]["environment"]
     sandbox = sandbox_environment(sandbox_accounts(Settings()), "http://sandbox:8080")
 
-    assert {name for name in environment if name.startswith(PREFIX)} <= {
-        PREFIX + name.upper() for name in Settings.model_fields
+    settings = {PREFIX + name.upper() for name in Settings.model_fields}
+    secrets = {
+        f"{PREFIX}{name.upper()}_FILE" for name, field in Settings.model_fields.items() if field.annotation is SecretStr
     }
+    assert {name for name in environment if name.startswith(PREFIX)} <= settings | secrets
     assert sandbox.items() <= environment.items()
+
+
+def test_secrets_are_files_that_are_there() -> None:
+    files = COMPOSE["secrets"]
+    named = {
+        (service, value)
+        for service, one in RUNNING.items()
+        for name, value in one["environment"].items()
+        if name.endswith("_FILE")
+    }
+
+    assert {service for service, _ in named} == {*OURS, "postgres"}
+    for service, path in named:
+        secret = path.removeprefix("/run/secrets/")
+        assert RUNNING[service]["secrets"] == [secret]
+        assert (DEPLOY / files[secret]["file"]).read_text().strip()
+
+
+def test_spans_go_to_the_sandbox_or_through_the_collector_to_it() -> None:
+    endpoint = OURS["gateway"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    traced = {
+        name
+        for name, one in OBSERVED["services"].items()
+        if "OTEL_EXPORTER_OTLP_ENDPOINT" in one.get("environment", ())
+    }
+    collector = yaml.safe_load((DEPLOY / "otel" / "collector.yaml").read_text())
+    (port,) = re.findall(r":(\d+)$", OBSERVED["services"]["gateway"]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"])
+    targets = {exporter.get("endpoint") for exporter in collector["exporters"].values()}
+
+    assert endpoint == "${OTEL_EXPORTER_OTLP_ENDPOINT:-http://sandbox:8080}"
+    assert traced == set(SERVICES)
+    assert collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == f"0.0.0.0:{port}"
+    assert targets == {"traces:4317", "http://sandbox:8080"}
+    assert OBSERVED["services"]["collector"]["volumes"] == ["./otel/collector.yaml:/etc/otelcol/config.yaml:ro"]
+
+
+def test_the_collector_s_pipeline_uses_all_that_is_configured_and_nothing_else() -> None:
+    collector = yaml.safe_load((DEPLOY / "otel" / "collector.yaml").read_text())
+
+    assert set(collector) == {"receivers", "processors", "exporters", "service"}
+    for kind in ("receivers", "processors", "exporters"):
+        used = {name for pipeline in collector["service"]["pipelines"].values() for name in pipeline[kind]}
+        assert used == set(collector[kind])
+    # Whoever limits memory has to be asked first.
+    assert collector["service"]["pipelines"]["traces"]["processors"][0] == "memory_limiter"
 
 
 def test_the_servers_are_those_that_everything_is_tested_with() -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from deploy.grafana.pages import PAGES
 from deploy.kubernetes.generate import DIRECTORY, MADE, render
@@ -82,6 +83,61 @@ def test_a_pod_may_do_nothing_that_it_need_not(name: str) -> None:
     assert container["resources"]["limits"]["memory"]
 
 
+@pytest.mark.parametrize("name", PODS)
+def test_secrets_are_files_of_the_pod_s_own(name: str) -> None:
+    (container,) = PODS[name]["containers"]
+    volumes = {volume["name"]: volume for volume in PODS[name]["volumes"]}
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    service = name.removeprefix("coursepay-")
+    secret = volumes["secrets"]["secret"]
+    named = {one["name"]: one["value"] for one in container["env"]}
+
+    assert secret["secretName"] == f"coursepay-{service}"
+    assert secret["defaultMode"] == 0o440
+    assert PODS[name]["securityContext"]["fsGroup"] == PODS[name]["securityContext"]["runAsUser"]
+    assert mounts["secrets"]["readOnly"]
+    assert set(named.values()) == {f"{mounts['secrets']['mountPath']}/{item['path']}" for item in secret["items"]}
+    for variable, path in named.items():
+        field = variable.removeprefix(PREFIX).removesuffix("_FILE").lower()
+        assert Settings.model_fields[field].annotation is SecretStr, variable
+        assert path.rpartition("/")[2] == field.replace("_", "-")
+    # No secret comes in a variable.
+    assert container["envFrom"] == [{"configMapRef": {"name": "coursepay"}}]
+
+
+def test_only_the_gateway_holds_keys_of_payment_providers() -> None:
+    holders = {
+        name
+        for name, pod in PODS.items()
+        for one in pod["containers"][0]["env"]
+        if "RAZORPAY" in one["name"] or "STRIPE" in one["name"]
+    }
+
+    assert holders == {"gateway"}
+
+
+def test_every_connection_is_encrypted_and_verified() -> None:
+    data = of_kind("ConfigMap")["coursepay"]["data"]
+    projected = [
+        item["path"]
+        for volume in PODS["gateway"]["volumes"]
+        for source in volume.get("projected", {}).get("sources", ())
+        for item in source["secret"]["items"]
+    ]
+    (trust,) = [
+        mount["mountPath"] for mount in PODS["gateway"]["containers"][0]["volumeMounts"] if mount["name"] == "trust"
+    ]
+
+    assert (data["COURSEPAY_KAFKA_SECURITY_PROTOCOL"], data["COURSEPAY_DATABASE_SSL_MODE"]) == (
+        "SASL_SSL",
+        "verify-full",
+    )
+    assert [f"{trust}/{path}" for path in projected] == [
+        data["COURSEPAY_KAFKA_SSL_CA_LOCATION"],
+        data["COURSEPAY_DATABASE_SSL_CA_LOCATION"],
+    ]
+
+
 def test_settings_that_are_named_exist() -> None:
     data = of_kind("ConfigMap")["coursepay"]["data"]
     known = {PREFIX + name.upper() for name in Settings.model_fields}
@@ -117,6 +173,10 @@ def test_scaling_follows_main_topics_and_never_reaches_nothing() -> None:
         assert {trigger["consumerGroup"] for trigger in triggers} == {topics.group(worker)}
         assert scaler["spec"]["minReplicaCount"] >= 1
         assert scaler["spec"]["maxReplicaCount"] <= topics.partitions
+        (authentication,) = {trigger["authenticationRef"]["name"] for trigger in scaler["spec"]["triggers"]}
+        assert authentication in of_kind("TriggerAuthentication")
+        servers = of_kind("ConfigMap")["coursepay"]["data"]["COURSEPAY_KAFKA_BOOTSTRAP_SERVERS"]
+        assert {trigger["bootstrapServers"] for trigger in triggers} == {servers}
 
 
 def test_no_pod_is_reached_or_reaches_out_unless_a_policy_says_so() -> None:
