@@ -1,7 +1,13 @@
 """What librdkafka's clients are configured with, each option with its reason. Plain dicts, no client."""
 
 from services.common.errors import ConfigurationError
-from services.common.limits import DEAD_LETTER_BYTES_MAX, DELIVERY_TIMEOUT_S, REVOKE_BUDGET_S, SESSION_TIMEOUT_S
+from services.common.limits import (
+    DEAD_LETTER_BYTES_MAX,
+    DELIVERY_TIMEOUT_S,
+    HEARTBEAT_INTERVAL_S,
+    REVOKE_BUDGET_S,
+    SESSION_TIMEOUT_S,
+)
 from services.common.setting_kinds import PREFIX, TlsFiles
 from services.common.settings import Settings
 
@@ -136,5 +142,5 @@ def consumer_config(settings: Settings, group: str) -> Config:
         # KIP-848 refuses these: there the broker has them (group.consumer.session.timeout.ms).
         config["partition.assignment.strategy"] = "cooperative-sticky"
         config["session.timeout.ms"] = int(SESSION_TIMEOUT_S * 1000)
-        config["heartbeat.interval.ms"] = int(SESSION_TIMEOUT_S * 1000 / 3)
+        config["heartbeat.interval.ms"] = int(HEARTBEAT_INTERVAL_S * 1000)
     return config

@@ -20,7 +20,7 @@ BEHAVIOUR: Mapping[str, str] = {
     "group.min.session.timeout.ms": "1000",
     # With group.protocol=consumer the session timeout is the broker's: a killed worker's partitions move in time.
     "group.consumer.min.session.timeout.ms": "1000",
-    "group.consumer.session.timeout.ms": "9000",
+    "group.consumer.session.timeout.ms": "6000",
     "group.consumer.min.heartbeat.interval.ms": "500",
     "group.consumer.heartbeat.interval.ms": "1000",
     # A tier's records are as large as a main topic's and carry headers.

@@ -2,20 +2,22 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import pytest
 
-from services.common.errors import TransientError
+from services.common.errors import PermanentError, TransientError
+from services.common.limits import FLOOD_RUN_RECORDS
 from services.engine.crashes import Hands
 from services.engine.guard import FloodGuard
 from services.engine.measures import Spans
-from services.engine.outcomes import Done, Outcome, Retry
+from services.engine.outcomes import Dead, Done, Outcome, Retry
 from services.engine.processing import Processor
-from services.engine.records import Delivery
+from services.engine.records import Delivery, Header
 from services.engine.retries import Ladder
-from tests.support.deliveries import TOPICS, delivery
+from tests.support.deliveries import TOPICS, delivery, record
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Stage:
         self.outcomes = outcomes
         self.gone: set[int] = set()
         self.kafka_dies = False
+        self.guard = FloodGuard(enabled=True)
 
     @contextmanager
     def working(self, _deliveries: Sequence[Delivery]) -> Iterator[None]:
@@ -81,7 +84,7 @@ def _processor(stage: Stage, *, probing: bool = False) -> Processor:
         return await call(probing)
 
     turns = SimpleNamespace(
-        next=stage.next, show_flood=stage.show_flood, guard=FloodGuard(enabled=True), database=SimpleNamespace(run=run)
+        next=stage.next, show_flood=stage.show_flood, guard=stage.guard, database=SimpleNamespace(run=run)
     )
     part: Any = cast("Any", stage)
     return Processor(
@@ -130,3 +133,16 @@ async def test_what_is_no_longer_ours_is_not_handled() -> None:
     stage.gone = {0}
     await _processor(stage).process([delivery(offset=offset) for offset in range(2)])
     assert stage.turns[0] == "handled [1]"
+
+
+async def test_a_replay_that_dies_again_does_not_count_as_a_flood() -> None:
+    deaths = {offset: Dead(PermanentError("never")) for offset in range(FLOOD_RUN_RECORDS)}
+    for headers, trips in (((("replay-id", b"run"),), False), ((), True)):
+        stage = Stage(dict(deaths))
+        processor = _processor(stage)
+        await processor.process([replace_headers(delivery(offset=offset), headers) for offset in deaths])
+        assert stage.guard.tripped is trips
+
+
+def replace_headers(one: Delivery, headers: tuple[Header, ...]) -> Delivery:
+    return replace(one, record=record(offset=one.record.offset, headers=headers))

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,20 @@ def test_never_early_and_the_longest_due_first(waits_s: list[float]) -> None:
 )
 def test_a_wait_is_never_longer_than_the_delay_with_jitter(due_ms: int, expected_s: float) -> None:
     assert waiting_s(due_ms=due_ms, now_ms=10_000, delay_s=2.0) == pytest.approx(expected_s)
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+def test_a_step_of_the_wall_clock_neither_stalls_nor_hurries_a_retry(
+    monkeypatch: pytest.MonkeyPatch, step_s: int
+) -> None:
+    parking = Parking()
+    parking.park(delivery(), wait_s=300)
+    stepped = time.time() + step_s
+    monkeypatch.setattr(time, "time", lambda: stepped)
+    next_due_in_s = parking.next_due_in_s()
+    assert next_due_in_s is not None
+    assert 200 < next_due_in_s <= 300
+    assert parking.release() == []
 
 
 def test_a_full_partition_is_held_back_until_half_has_left(clock: Clock) -> None:
