@@ -81,6 +81,11 @@ docker-up: compose-up ## compose-up, and then a paid order with its trainer and 
 compose-down: ## stop those containers; their data stays (to remove it: docker compose -f deploy/compose.yaml down -v)
 	docker compose --file deploy/compose.yaml down
 
+sbom: build ## build/sbom.cdx.json: what the image holds besides our code, as CycloneDX (for a scanner of your choice)
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible \
+		--output-format JSON --validate --output-file build/sbom.cdx.json
+
 dashboards: build ## renew the dashboards of deploy/grafana/
 	$(BIN)/python -m deploy.grafana.generate
 
@@ -115,4 +120,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos fuzz bench-engine bench-assignment bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up docker-up compose-down dashboards pictures kubernetes pages lock clean
+.PHONY: help demo test chaos fuzz bench-engine bench-assignment bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up docker-up compose-down sbom dashboards pictures kubernetes pages lock clean
