@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from services.common.database import Database, Transaction
+from services.common.errors import PermanentError, RecordError
 
 _LAST_OFFSETS = """
 SELECT topic, kafka_partition, max(kafka_offset) AS kafka_offset
@@ -70,24 +73,24 @@ class DeadLetter:
     topic: str
     kafka_partition: int
     kafka_offset: int
-    origin_topic: str | None
-    origin_partition: int | None
-    origin_offset: int | None
-    order_id: str | None
-    event_type: str | None
-    event_id: UUID | None
-    event_sequence: int | None
+    origin_topic: str | None = None
+    origin_partition: int | None = None
+    origin_offset: int | None = None
+    order_id: str | None = None
+    event_type: str | None = None
+    event_id: UUID | None = None
+    event_sequence: int | None = None
     error_kind: str
     error_class: str
-    error_message: str | None
+    error_message: str | None = None
     fingerprint: str
-    retry_attempt: int
-    replay_id: str | None
-    replay_count: int
-    traceparent: str | None
-    key_bytes: int
-    value_bytes: int
-    headers_bytes: int
+    retry_attempt: int = 0
+    replay_id: str | None = None
+    replay_count: int = 0
+    traceparent: str | None = None
+    key_bytes: int = 0
+    value_bytes: int = 0
+    headers_bytes: int = 0
     dead_at: datetime
 
 
@@ -107,6 +110,16 @@ async def add_dead_letters(transaction: Transaction, letters: Sequence[DeadLette
         [letter.topic for letter in letters],
         [letter.kafka_partition for letter in letters],
         [letter.kafka_offset for letter in letters],
+    )
+
+
+def rows_are_at_fault(error: RecordError) -> bool:
+    """Whether PostgreSQL can never take a row of what was added: a check, a value it has no room for, an index entry
+    that is too long.
+    """
+    # asyncpg itself refuses what it cannot encode, before the server sees it.
+    return isinstance(error, PermanentError) or isinstance(
+        error.__cause__, asyncpg.ProgramLimitExceededError | ValueError
     )
 
 

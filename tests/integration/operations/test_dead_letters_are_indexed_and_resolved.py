@@ -1,16 +1,16 @@
 """Every dead letter has a row, a copy counts once, and what was done since no longer matters."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from services.common.codec import load_codec
+from services.common.codec import Codec, load_codec
 from services.common.database import Database, Row
 from services.common.events import Event, purchase_id_of
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.engine.records import OutgoingRecord
-from services.operations.dead_letter_index import DeadLetterIndex
+from services.operations.dead_letter_index import UNINDEXABLE, DeadLetterIndex
 from tests.support.events import payment_adjusted, payment_succeeded, purchase_created
 from tests.support.kafka import send, text_headers
 
@@ -113,6 +113,56 @@ async def test_records_that_are_no_events_of_ours_have_rows_too(letters: Letters
     first, second = sorted(await letters.rows(), key=lambda row: row["error_kind"])
     assert (first["order_id"], first["error_kind"], first["event_type"]) == ("ord_9", "poison", None)
     assert (second["order_id"], second["error_kind"], second["origin_offset"]) == (None, "unknown", None)
+
+
+async def test_headers_too_long_for_an_index_are_cut_and_hold_up_no_other_letter(
+    letters: Letters, index: DeadLetterIndex
+) -> None:
+    # Not the same character again and again: PostgreSQL would compress that.
+    long = "".join(chr(0x4E00 + number * 7) for number in range(1_000))
+    names = ("error_fingerprint", "error_class", "error_message", "replay_id", "origin_topic", "traceparent")
+    foreign: dict[str, str | int] = {**dict.fromkeys(names, long), "origin_partition": 0, "origin_offset": 1}
+    await letters.bury_bytes("purchase-worker", b"ord_1", b"nonsense", **foreign)
+    await letters.bury("notifier", purchase_created("ord_2"))
+    await index.update()
+    other, cut = sorted(await letters.rows(), key=lambda row: row["worker"])
+    assert other["order_id"] == "ord_2"
+    assert long.startswith(cut["fingerprint"])
+    columns = ("fingerprint", "error_class", "error_message", "replay_id", "origin_topic", "traceparent")
+    assert [len(cut[name].encode()) for name in columns] == [63, 99, 510, 126, 249, 126]
+
+
+async def test_a_letter_that_cannot_be_stored_has_a_bare_row_and_holds_up_no_other(
+    letters: Letters, index: DeadLetterIndex
+) -> None:
+    await letters.run("ALTER TABLE dead_letters ADD CHECK (error_class <> 'Cursed')")
+    for order_id, error_class in (("ord_1", "Sound"), ("ord_2", "Cursed"), ("ord_3", "Sound")):
+        await letters.bury("purchase-worker", payment_succeeded(order_id), error_class=error_class)
+    await index.update()
+    await index.update()
+    rows = sorted(await letters.rows(), key=lambda row: row["order_id"] or "")
+    assert [(row["order_id"], row["error_class"]) for row in rows] == [
+        (None, UNINDEXABLE),
+        ("ord_1", "Sound"),
+        ("ord_3", "Sound"),
+    ]
+    assert {row["status"] for row in rows} == {"unresolved"}
+
+
+async def test_a_letter_that_cannot_be_read_has_a_bare_row_and_holds_up_no_other(
+    letters: Letters, settings: Settings, database: Database
+) -> None:
+    class Stumbling:
+        def decode(self, value: bytes | None, key: bytes | None) -> Event:
+            if key == b"ord_1":
+                raise OverflowError
+            return CODEC.decode(value, key)
+
+    for order_id in ("ord_1", "ord_2"):
+        await letters.bury("purchase-worker", payment_succeeded(order_id))
+    await DeadLetterIndex(settings, database, cast("Codec", Stumbling())).update()
+    found = {(row["order_id"], row["error_class"]) for row in await letters.rows()}
+    assert found == {(None, UNINDEXABLE), ("ord_2", "DeadlockDetectedError")}
 
 
 async def test_a_copy_of_a_dead_letter_counts_once_but_a_replay_that_came_back_is_new(
