@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from services.common.database import Database
-from services.common.errors import RecordError
+from services.common.database import POSTGRESQL, Database, Transaction
+from services.common.errors import DependencyError, PermanentError, RecordError, TransientError
 from services.common.limits import BATCH_RECORDS_MAX, CRASHES_MAX
 from services.engine.records import Delivery, Partition
 
@@ -140,7 +140,7 @@ class CrashWatch:
         record = delivery.record
         if self._marked.get(record.place) == record.offset:
             return False
-        async with self._database.connection() as connection:
+        async with self._writing() as connection:
             survived = await connection.fetchval(_MARK, self._worker, *record.place, record.offset)
         is_deadly = survived is not None and survived >= MARKS_MAX
         if not is_deadly:
@@ -151,7 +151,7 @@ class CrashWatch:
         """A record handled with care is finished. Care ends with the culprit, or when all suspects have passed."""
         record = delivery.record
         suspects = 0 if deadly else self._careful.get(record.place, 0) - 1
-        async with self._database.connection() as connection:
+        async with self._writing() as connection:
             if suspects > 0:
                 await connection.execute(_UNMARK, self._worker, *record.place, record.offset)
             else:
@@ -162,11 +162,8 @@ class CrashWatch:
             del self._careful[record.place]
 
     async def left(self, partitions: Collection[Partition]) -> None:
-        """A clean end: nothing of them is in flight."""
-        begun = [place for place in partitions if self._begun.pop(place, None) is not None]
-        for place in partitions:
-            self._careful.pop(place, None)
-            self._marked.pop(place, None)
+        """A clean end, also of what is still in flight: whoever gives partitions back is alive."""
+        begun = self.forget(partitions)
         # Not worth holding up a rebalance: a row that stays counts as one unclean end.
         with suppress(RecordError, TimeoutError):
             async with asyncio.timeout(_LEAVE_S), self._database.connection(deadline_s=_LEAVE_S) as connection:
@@ -174,8 +171,24 @@ class CrashWatch:
                 if begun:
                     await connection.execute(_LEAVE, self._worker, topics, numbers)
 
+    def forget(self, partitions: Collection[Partition]) -> list[Partition]:
+        """They are somebody else's now. Those that were written down."""
+        for place in partitions:
+            self._careful.pop(place, None)
+            self._marked.pop(place, None)
+        return [place for place in partitions if self._begun.pop(place, None) is not None]
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[Transaction]:
+        """No record is to blame for what goes wrong here, be it a lock that a migration holds."""
+        try:
+            async with self._database.connection() as connection:
+                yield connection
+        except (TransientError, PermanentError) as error:
+            raise DependencyError(str(error), dependency=POSTGRESQL, cause_class=error.cause_class) from error
+
     async def _write_down(self, firsts: Sequence[Delivery]) -> None:
-        async with self._database.connection() as connection:
+        async with self._writing() as connection:
             rows = await connection.fetch(
                 _BEGIN,
                 self._worker,

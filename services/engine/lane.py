@@ -66,7 +66,8 @@ class Lane:
             place = record.place
             if self._generations.get(place) != generation or place in self._leaving:
                 continue
-            self._committed.setdefault(place, record.offset)
+            # Lower than what was committed: the log was cut off, and its offsets count anew.
+            self._committed[place] = min(self._committed.get(place, record.offset), record.offset)
             self._watermarks[place].track(record.offset)
             deliveries.append(self._ladder.read(record, generation))
         return deliveries
@@ -130,6 +131,7 @@ class Lane:
 
     def assigned(self, generations: Mapping[Partition, int]) -> None:
         self.was_assigned = True
+        self._leaving.difference_update(generations)
         for place, generation in generations.items():
             self._generations[place] = generation
             self._watermarks[place] = Watermark()
@@ -137,6 +139,7 @@ class Lane:
         log.info("partitions_assigned", worker=self._group, partitions=len(generations), count=self.partitions)
 
     async def revoked(self, partitions: Collection[Partition]) -> Offsets:
+        leaving = {place: self._generations.get(place) for place in partitions}
         self._leaving.update(partitions)
         self._on_gone(partitions)
         try:
@@ -145,21 +148,24 @@ class Lane:
         except TimeoutError:
             log.warning("revoked_with_work_in_flight", worker=self._group, partitions=len(partitions))
         offsets = self._committable(partitions)
-        if not self._busy(partitions):
-            await self._crashes.left(partitions)
-        self._forget(partitions)
+        await self._crashes.left(partitions)
+        # The poll thread's patience may have ended before this, and the partition be ours again.
+        self._forget([place for place, generation in leaving.items() if self._generations.get(place) == generation])
         log.info("partitions_revoked", worker=self._group, partitions=len(partitions), count=self.partitions)
         return offsets
 
     def lost(self, partitions: Collection[Partition]) -> None:
         self._on_gone(partitions)
+        self._crashes.forget(partitions)
         self._forget(partitions)
         log.warning("partitions_lost", worker=self._group, partitions=len(partitions), count=self.partitions)
 
     def committed(self, offsets: Offsets) -> None:
         reached(AFTER_OFFSETS)
         for place, offset in offsets.items():
-            if place in self._generations:
+            watermark = self._watermarks.get(place)
+            # Not what was on its way when the log was cut off.
+            if watermark is not None and offset <= (watermark.position or 0):
                 self._committed[place] = max(offset, self._committed.get(place, offset))
 
     def _busy(self, partitions: Collection[Partition] | None) -> bool:

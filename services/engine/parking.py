@@ -4,15 +4,19 @@ Waiting counts on the monotonic clock from the moment a record was parked, so a 
 nor hurries it. A partition is held back only when too much of it waits here.
 """
 
+import asyncio
 import heapq
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
-from services.common.limits import PARKED_BYTES_MAX, PARKED_RECORDS_MAX, RETRY_JITTER
+from services.common.limits import BATCH_RECORDS_MAX, FLOOD_PAUSE_S, PARKED_BYTES_MAX, PARKED_RECORDS_MAX, RETRY_JITTER
+from services.engine.pauses import Pauses
 from services.engine.records import Delivery, Partition
+from services.engine.retries import Ladder
 
 # A Python object per record, beside its bytes.
 _OVERHEAD_BYTES = 1_000
@@ -128,3 +132,61 @@ class Parking:
         still = {place for place in self._crowded if self._records.get(place, 0) > self._records_max // 2}
         newly = {place for place, records in self._records.items() if records > self._records_max}
         self._crowded = frozenset(still | newly)
+
+
+class WaitingRoom:
+    """Of the retry consumer: what it polls waits in `parking`. `hold` is told which partitions are too crowded."""
+
+    def __init__(
+        self, parking: Parking, ladder: Ladder, pauses: Pauses, *, hold: Callable[[frozenset[Partition]], None]
+    ) -> None:
+        self._parking = parking
+        self._ladder = ladder
+        self._pauses = pauses
+        self._hold = hold
+        self._stirred = asyncio.Event()
+
+    async def fill(self, take: Callable[[], Awaitable[list[Delivery]]]) -> None:
+        """A partition is paused only when too much of it waits."""
+        while True:
+            deliveries = await take()
+            now_ms = time.time() * 1000
+            for delivery in deliveries:
+                delay_s = self._ladder.delay_s(delivery.tier or "")
+                due_ms = delivery.due_ms or 0
+                self._parking.park(delivery, waiting_s(due_ms=due_ms, now_ms=now_ms, delay_s=delay_s))
+            self._changed()
+
+    async def empty(self, start: Callable[[list[Delivery]], Awaitable[None]]) -> None:
+        while True:
+            due = self._parking.release()
+            for first in range(0, len(due), BATCH_RECORDS_MAX):
+                await start(due[first : first + BATCH_RECORDS_MAX])
+            if due:
+                self._hold_crowded()
+                continue
+            self._stirred.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._parking.next_due_in_s()):
+                    await self._stirred.wait()
+
+    def put_back(self, delivery: Delivery) -> None:
+        """Held by the flood guard: others are tried before it comes again."""
+        self._parking.park(delivery, FLOOD_PAUSE_S)
+        self._changed()
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """They belong to somebody else now, and do not stay held back when they return."""
+        self._parking.drop(partitions)
+        self._hold_crowded()
+
+    def _changed(self) -> None:
+        self._stirred.set()
+        self._hold_crowded()
+
+    def _hold_crowded(self) -> None:
+        crowded = self._parking.crowded
+        if bool(crowded) != self._pauses.stands("backpressure"):
+            change = self._pauses.begin if crowded else self._pauses.end
+            change("backpressure")
+        self._hold(crowded)

@@ -6,7 +6,7 @@ care after crashes) decides only how many records the next step takes.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
@@ -60,7 +60,7 @@ class Turns:
 
 
 class Processor:
-    """Of one lane."""
+    """Of one lane. `put_back` takes a record that the flood guard holds, for later; without it, it is tried on here."""
 
     def __init__(
         self,
@@ -72,8 +72,10 @@ class Processor:
         ladder: Ladder,
         crashes: CrashWatch,
         measures: Measures,
+        put_back: Callable[[Delivery], None] | None,
     ) -> None:
         self._lane = lane
+        self._put_back = put_back
         self._turns = turns
         self._handling = handling
         self._settler = settler
@@ -85,7 +87,7 @@ class Processor:
         self._settling_places = asyncio.Semaphore(handling.at_once)
 
     async def process(self, deliveries: Sequence[Delivery]) -> None:
-        """Until all are finished, or no longer ours."""
+        """Until all are finished, put back, or no longer ours."""
         with self._lane.working(deliveries):
             waiting = self._lane.current(deliveries)
             # A death while decoding has to be counted, and with care the mark comes first.
@@ -98,12 +100,14 @@ class Processor:
                 # The suspects last, one by one.
                 alone = all(self._crashes.asks_care(delivery) for delivery in waiting)
                 async with self._crashes.hands.alone() if alone else self._crashes.hands.together():
-                    leaving = await self._step(waiting, alone)
-                gone = {delivery for delivery, _ in leaving}
-                waiting = self._lane.current([delivery for delivery in waiting if delivery not in gone])
+                    leaving, held = await self._step(waiting, alone)
+                tried = {*leaving, *held}
+                # The held ones last: a success among the others is what ends a flood.
+                waiting = [delivery for delivery in waiting if delivery not in tried]
+                waiting = self._lane.current([*waiting, *self._kept(held)])
 
-    async def _step(self, waiting: Sequence[Delivery], alone: bool) -> Handled:  # noqa: FBT001
-        """Finishes some of them, and returns those."""
+    async def _step(self, waiting: Sequence[Delivery], alone: bool) -> tuple[list[Delivery], list[Delivery]]:  # noqa: FBT001
+        """Tries some of them. Those that are finished now, and those that the flood guard holds."""
         async with self._handling_places:
             handled, seconds = await self._turns.database.run(partial(self._handle, waiting, alone))
         reached(AFTER_COMMIT)
@@ -112,10 +116,20 @@ class Processor:
         async with self._settling_places:
             await self._settler.settle(leaving, spans)
         reached(AFTER_ACKNOWLEDGEMENT)
-        self._lane.finish([delivery for delivery, _ in leaving])
+        finished = [delivery for delivery, _ in leaving]
+        self._lane.finish(finished)
         self._measures.handled(leaving, seconds, spans)
         await self._note_survivors(leaving)
-        return leaving
+        gone = set(finished)
+        return finished, [delivery for delivery, _ in handled if delivery not in gone]
+
+    def _kept(self, held: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Those with retries used up would only be in the way of what may succeed, and come again later."""
+        if self._put_back is None:
+            return held
+        for delivery in self._lane.current(held):
+            self._put_back(delivery)
+        return []
 
     async def _begin(self, waiting: Sequence[Delivery], _probing: bool) -> None:  # noqa: FBT001
         await self._crashes.begin(self._lane.current(waiting))

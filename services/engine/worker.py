@@ -13,7 +13,6 @@ from services.common.codec import Codec, open_codec
 from services.common.database import Database
 from services.common.health import serve_health
 from services.common.limits import (
-    BATCH_RECORDS_MAX,
     DRAIN_BUDGET_S,
     FLOOD_PAUSE_S,
     POOL_ACQUIRE_S,
@@ -31,7 +30,7 @@ from services.engine.guard import FloodGuard
 from services.engine.lane import Lane
 from services.engine.measures import Measures
 from services.engine.outcomes import Batched, Concurrent, Networked, Shape
-from services.engine.parking import Parking, waiting_s
+from services.engine.parking import Parking, WaitingRoom
 from services.engine.pauses import Gate, Pauses, Reason
 from services.engine.processing import Processor, Turns
 from services.engine.producer import Producer, open_producer
@@ -89,9 +88,9 @@ class Worker:
         self._pauses = Pauses(self._on_pause)
         # A gate of its own: a broker that answers may still acknowledge nothing.
         self._watch_kafka = partial(Gate(self._pauses).look_regularly, partial(producer.look, topics.sources(name)[0]))
+        ladder = Ladder(topics, name)
         self._parking = Parking()
-        self._parked_new = asyncio.Event()
-        ladder = self._ladder = Ladder(topics, name)
+        self._waiting = WaitingRoom(self._parking, ladder, self._pauses, hold=self._hold_tiers)
         self._measures = Measures(metrics, name, ladder)
         crashes = CrashWatch(database, name)
         kafka = Gate(self._pauses)
@@ -108,10 +107,21 @@ class Worker:
         lane = partial(Lane, settings, ladder=ladder, crashes=crashes, holds_still=self._holds_still)
         self._main = lane(group=topics.group(name), topics=topics.sources(name), on_gone=lambda _: None)
         tiers = (topics.retry_pattern(name),)
-        self._retry = lane(group=topics.retry_group(name), topics=tiers, on_gone=self._parking.drop)
+        self._retry = lane(group=topics.retry_group(name), topics=tiers, on_gone=self._waiting.drop)
         self._lanes = (self._main, self._retry)
-        processor = partial(Processor, turns=turns, handling=self._handling, settler=settler, ladder=ladder)
-        self._processors = {lane: processor(lane, crashes=crashes, measures=self._measures) for lane in self._lanes}
+        processor = partial(
+            Processor,
+            turns=turns,
+            handling=self._handling,
+            settler=settler,
+            ladder=ladder,
+            crashes=crashes,
+            measures=self._measures,
+        )
+        self._processors = {
+            self._main: processor(self._main, put_back=None),
+            self._retry: processor(self._retry, put_back=self._waiting.put_back),
+        }
 
     def is_live(self) -> bool:
         """No dependency is asked: a restart cures none."""
@@ -130,8 +140,8 @@ class Worker:
                 consumers = [tasks.create_task(lane.consumer.run()) for lane in self._lanes]
                 intake = [
                     tasks.create_task(self._feed(dispatchers[self._main])),
-                    tasks.create_task(self._park()),
-                    tasks.create_task(self._release(dispatchers[self._retry])),
+                    tasks.create_task(self._waiting.fill(self._retry.take)),
+                    tasks.create_task(self._waiting.empty(partial(self._start, self._retry, dispatchers[self._retry]))),
                 ]
                 beside = [tasks.create_task(lane.commit_regularly()) for lane in self._lanes]
                 beside += [tasks.create_task(run()) for run in (self._sample, self._await_database, self._watch_kafka)]
@@ -151,31 +161,6 @@ class Worker:
     async def _feed(self, dispatcher: Dispatcher) -> None:
         while True:
             await self._start(self._main, dispatcher, await self._main.take())
-
-    async def _park(self) -> None:
-        """A retried record waits here for its due time; its partition is paused only when too much of it does."""
-        while True:
-            deliveries = await self._retry.take()
-            now_ms = time.time() * 1000
-            for delivery in deliveries:
-                delay_s = self._ladder.delay_s(delivery.tier or "")
-                due_ms = delivery.due_ms or 0
-                self._parking.park(delivery, waiting_s(due_ms=due_ms, now_ms=now_ms, delay_s=delay_s))
-            self._parked_new.set()
-            self._hold_crowded()
-
-    async def _release(self, dispatcher: Dispatcher) -> None:
-        while True:
-            due = self._parking.release()
-            for start in range(0, len(due), BATCH_RECORDS_MAX):
-                await self._start(self._retry, dispatcher, due[start : start + BATCH_RECORDS_MAX])
-            if due:
-                self._hold_crowded()
-                continue
-            self._parked_new.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._parking.next_due_in_s()):
-                    await self._parked_new.wait()
 
     async def _start(self, lane: Lane, dispatcher: Dispatcher, deliveries: list[Delivery]) -> None:
         process = self._processors[lane].process
@@ -216,11 +201,7 @@ class Worker:
         for lane in self._lanes:
             lane.consumer.hold_all(held=held)
 
-    def _hold_crowded(self) -> None:
-        crowded: frozenset[Partition] = self._parking.crowded
-        if bool(crowded) != self._pauses.stands("backpressure"):
-            change = self._pauses.begin if crowded else self._pauses.end
-            change("backpressure")
+    def _hold_tiers(self, crowded: frozenset[Partition]) -> None:
         self._retry.consumer.hold(crowded)
 
     async def _sample(self) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pytest
 
 from services.common.database import Transaction
-from services.common.errors import PermanentError
+from services.common.errors import PermanentError, TransientError
 from services.common.events import PaymentSucceeded
 from services.common.limits import FLOOD_RUN_RECORDS
 from services.common.settings import Settings
-from services.engine import guard, worker
-from services.engine.outcomes import Batched, Outcome
+from services.engine import guard, parking, worker
+from services.engine.outcomes import Batched, Done, Networked, Outcome, Retry
 from tests.support.engine import (
     Notebook,
     dead_letters,
@@ -77,6 +77,34 @@ async def test_after_the_pause_one_record_a_second_is_tried_until_one_succeeds(
     assert len(await handled(own.required_database_url())) == len(ORDERS) - letters
 
 
+async def test_more_held_records_than_places_do_not_keep_a_good_one_from_ending_it(
+    ladder: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (guard, parking, worker):
+        monkeypatch.setattr(module, "FLOOD_PAUSE_S", 3.0)
+    own = ladder.model_copy(update={"metrics_port": free_port()})
+    good: list[str] = []
+
+    async def handle(event: PaymentSucceeded) -> Outcome:
+        if event.order_id in ORDERS:
+            return Retry(TransientError("what this course needs is broken"))
+        good.append(event.order_id)
+        return Done()
+
+    await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
+    async with running_worker(own, Networked({PaymentSucceeded: handle})):
+        await eventually(lambda: _is_paused(own), within_s=60)
+        await put(own, record_of(own, payment_succeeded("ord_good")))
+        await eventually(lambda: _is(good == ["ord_good"]), within_s=60)
+
+
 async def _is_flooded(settings: Settings) -> bool:
-    flooded = await sample_of(settings, "coursepay_worker_paused", reason="flood") == 1
-    return flooded and len(await dead_letters(settings)) >= FLOOD_RUN_RECORDS
+    return await _is_paused(settings) and len(await dead_letters(settings)) >= FLOOD_RUN_RECORDS
+
+
+async def _is_paused(settings: Settings) -> bool:
+    return await sample_of(settings, "coursepay_worker_paused", reason="flood") == 1
+
+
+async def _is(so: bool) -> bool:  # noqa: FBT001
+    return so

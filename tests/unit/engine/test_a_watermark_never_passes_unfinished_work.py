@@ -31,3 +31,16 @@ def test_a_log_that_was_cut_off_is_counted_anew() -> None:
     assert watermark.position == 0
     watermark.finish(0)
     assert watermark.position == 1
+
+
+def test_an_offset_in_flight_from_before_and_after_the_cut_is_finished_when_both_are() -> None:
+    watermark = Watermark()
+    for offset in (100, 101, 102, 100, 101):
+        watermark.track(offset)
+    watermark.finish(100)
+    watermark.finish(101)
+    assert watermark.position == 100
+    watermark.finish(100)
+    assert watermark.position == 101
+    watermark.finish(101)
+    assert watermark.position == 102

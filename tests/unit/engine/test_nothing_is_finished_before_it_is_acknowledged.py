@@ -11,7 +11,7 @@ import pytest
 from services.common.errors import PermanentError, TransientError
 from services.common.limits import FLOOD_RUN_RECORDS
 from services.engine.crashes import Hands
-from services.engine.guard import FloodGuard
+from services.engine.guard import Fate, FloodGuard
 from services.engine.measures import Spans
 from services.engine.outcomes import Dead, Done, Outcome, Retry
 from services.engine.processing import Processor
@@ -35,7 +35,7 @@ class Stage:
         self.outcomes = outcomes
         self.gone: set[int] = set()
         self.kafka_dies = False
-        self.guard = FloodGuard(enabled=True)
+        self.guard = FloodGuard(enabled=True, clock=lambda: 1_000.0 * len(self.turns))
 
     @contextmanager
     def working(self, _deliveries: Sequence[Delivery]) -> Iterator[None]:
@@ -79,7 +79,12 @@ class Stage:
     def show_flood(self) -> None: ...
 
 
-def _processor(stage: Stage, *, probing: bool = False) -> Processor:
+def _processor(
+    stage: Stage, *, probing: bool = False, put_back: Callable[[Delivery], None] | None = None, flooded: bool = False
+) -> Processor:
+    while flooded and not stage.guard.tripped:
+        stage.guard.admits(Fate.EXHAUSTED)
+
     async def run(call: Callable[[bool], Awaitable[T]]) -> T:
         return await call(probing)
 
@@ -95,6 +100,7 @@ def _processor(stage: Stage, *, probing: bool = False) -> Processor:
         ladder=Ladder(TOPICS, "purchase-worker"),
         crashes=part,
         measures=part,
+        put_back=put_back,
     )
 
 
@@ -146,3 +152,22 @@ async def test_a_replay_that_dies_again_does_not_count_as_a_flood() -> None:
 
 def replace_headers(one: Delivery, headers: tuple[Header, ...]) -> Delivery:
     return replace(one, record=record(offset=one.record.offset, headers=headers))
+
+
+async def test_what_a_flood_holds_is_put_back_and_the_others_are_tried() -> None:
+    stage = Stage({0: Retry(TransientError("not now"))})
+    put_back: list[int] = []
+    processor = _processor(stage, put_back=lambda one: put_back.append(one.record.offset), flooded=True)
+    await processor.process([delivery(offset=offset, retries=3) for offset in range(2)])
+    assert put_back == [0]
+    assert stage.turns[-1] == "finished [1]"
+
+
+async def test_without_a_place_to_put_it_back_it_is_tried_after_the_others() -> None:
+    stage = Stage({0: Retry(TransientError("not now"))})
+    await _processor(stage, flooded=True).process([delivery(offset=offset, retries=3) for offset in range(3)])
+    assert [turn for turn in stage.turns if turn.startswith("handled")] == [
+        "handled [0]",
+        "handled [1]",
+        "handled [2, 0]",
+    ]

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.engine.parking import Parking, waiting_s
-from tests.support.deliveries import delivery
+from services.engine.parking import Parking, WaitingRoom, waiting_s
+from services.engine.pauses import Pauses
+from services.engine.records import Partition
+from services.engine.retries import Ladder
+from tests.support.deliveries import TOPICS, delivery
 
 
 class Clock:
@@ -115,3 +118,17 @@ def test_how_long_each_tier_is_overdue(clock: Clock) -> None:
     assert parking.overdue_s() == {}
     clock.now += 5
     assert parking.overdue_s() == {"2s": pytest.approx(4)}
+
+
+def test_a_crowded_partition_that_leaves_is_not_held_back_when_it_returns() -> None:
+    held: list[frozenset[Partition]] = []
+    pauses = Pauses(lambda _reason, _standing: None)
+    parking = Parking(records_max=1)
+    room = WaitingRoom(parking, Ladder(TOPICS, "purchase-worker"), pauses, hold=held.append)
+    for offset in range(3):
+        room.put_back(delivery(offset=offset))
+    assert held[-1] == {delivery().place}
+    assert pauses.stands("backpressure")
+    room.drop({delivery().place})
+    assert held[-1] == frozenset()
+    assert not pauses.stands("backpressure")
