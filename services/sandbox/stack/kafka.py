@@ -14,7 +14,8 @@ from services.sandbox.stack.process import ServerProcess
 from services.sandbox.stack.server import KAFKA, ORDERLY, Remains, mark_of
 from services.sandbox.stack.waiting import wait_until
 
-_START_S = 60.0
+# A JVM on a machine with thirty busy processes for its two cores.
+_START_S = 120.0
 _FORMAT_S = 60.0
 _ANSWER_S = 2.0
 _PORT_TRIES = 3

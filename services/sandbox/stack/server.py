@@ -35,7 +35,7 @@ def data_outside(directory: Path) -> Path:
 
 
 class Server(Protocol):
-    """Blocking; each call ends within a minute. `stop` and `start` keep port and data.
+    """Blocking; each call ends within two minutes. `stop` and `start` keep port and data.
 
     Raises ConfigurationError when the server does not come up, with the end of its log.
     """
