@@ -1,5 +1,6 @@
 """/health/live, /health/ready, /metrics and /openapi.json of the gateway, on its own port."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -17,7 +18,8 @@ _PROBE_S = 1.0
 class Readiness:
     """Ready: not draining, and PostgreSQL takes writes. Kafka does not count: a payment is confirmed without it.
 
-    An answer is kept for a second, so that probing costs the database nothing.
+    An answer is kept for a second and whoever asks meanwhile waits for the same probe, so that asking costs the
+    database nothing, however many do.
     """
 
     def __init__(self, database: Database, *, draining: Callable[[], bool]) -> None:
@@ -25,14 +27,21 @@ class Readiness:
         self._draining = draining
         self._passed = False
         self._asked_at: float | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     async def passes(self) -> bool:
         if self._draining():
             return False
         if self._asked_at is None or time.monotonic() - self._asked_at >= _PROBE_S:
-            self._passed = await self._database.probe(within_s=_PROBE_S)
-            self._asked_at = time.monotonic()
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            # One who hangs up must not take the others' probe along.
+            await asyncio.shield(self._asking)
         return self._passed
+
+    async def _ask(self) -> None:
+        self._passed = await self._database.probe(within_s=_PROBE_S)
+        self._asked_at = time.monotonic()
 
 
 def routes(metrics: Metrics, database: Database, readiness: Readiness) -> list[web.RouteDef]:
