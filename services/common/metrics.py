@@ -108,6 +108,15 @@ class Metrics(Instruments):
         self.outbox_delay = histogram(
             "coursepay_outbox_delay_seconds", "How long from the commit until Kafka has acknowledged the event?", FAST_S
         )
+        self.payments_in_review = gauge(
+            "coursepay_payments_in_review", "How many payments wait for a person's decision?", OPERATIONS
+        )
+        self.payment_tasks_given_up = gauge(
+            "coursepay_payment_tasks_given_up", "How many refunds are owed that no attempt could make?", OPERATIONS
+        )
+        self.captures_without_order = gauge(
+            "coursepay_captures_without_order", "How many payments took money for no order of ours?", OPERATIONS
+        )
         self.pending_allocations = gauge(
             "coursepay_pending_allocations", "How many purchases wait for a person to find a trainer?", OPERATIONS
         )

@@ -17,6 +17,7 @@ from services.gateway_api.admin_bodies import (
     TrainerBody,
 )
 from services.gateway_api.admin_departures import DepartureAnswer
+from services.gateway_api.admin_reviews import ReviewPage
 from services.gateway_api.endpoint import KEY, MISTAKES, PAGE, Endpoint, Parameter
 from services.gateway_api.roles import FINANCE, OPS, SUPPORT, TRAINER_OR_SUPPORT
 
@@ -140,6 +141,16 @@ def _sessions_and_catalogue() -> Iterator[Endpoint]:
 
 def _money() -> Iterator[Endpoint]:
     payment = "/api/v1/admin/payments/{orderId}"
+    status = Parameter(name="status", where="query", schema={"type": "string", "enum": ["review"]}, required=True)
+    yield Endpoint(
+        method="GET",
+        path="/api/v1/admin/payments",
+        summary="Payments in review: what the order asked for, and what was taken.",
+        roles=FINANCE,
+        parameters=(status, *PAGE),
+        answers={200: ReviewPage},
+        problems=(422,),
+    )
     yield Endpoint(
         method="POST",
         path=f"{payment}/refund",

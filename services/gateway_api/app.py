@@ -12,6 +12,7 @@ from services.gateway_api import (
     admin_pendings,
     admin_prices,
     admin_reschedule,
+    admin_reviews,
     admin_sessions,
     admin_trainers,
     confirm,
@@ -63,6 +64,7 @@ def create_app(
         admin_trainers,
         admin_prices,
         admin_payments,
+        admin_reviews,
         admin_departures,
         admin_outbox,
     ):

@@ -19,6 +19,7 @@ from services.gateway_api.payment_changes import Change, change_of
 from services.gateway_api.payment_rows import Recorded, Told, fact_of, order_of, payment_of
 from services.gateway_api.payment_tasks import open_tasks
 from services.gateway_api.payments import Fact, Meaning
+from services.gateway_api.providers import VerifiedPayment
 
 log = structlog.get_logger()
 _LOCK = """
@@ -99,10 +100,11 @@ class Writer:
         """
         told = await _with_orders(transaction, told)
         rows = await _lock(transaction, told, wait=wait)
-        kept = [one for one in told if _key(one) in rows or (wait and one.fact.source == "webhook")]
+        kept = [one for one in told if _key(one) in rows or (wait and _is_kept_without_order(one.fact))]
         stored = await _store(transaction, kept, rows) if kept else []
         changes = self._changes(rows, stored)
         await self._write_changes(transaction, rows, changes, kept)
+        _tell_strangers(stored)
         return _recorded(told, rows, stored, changes, wait=wait)
 
     def _changes(self, rows: Mapping[_Key, Row], stored: Sequence[Row]) -> dict[str, Change]:
@@ -151,6 +153,17 @@ class Writer:
                 log.error("payment_needs_a_person", orderId=order_id, paymentId=payment.payment_id, reason="review")
         for fact in (one.fact for one in kept if one.fact.meaning is Meaning.REFUND_FAILED):
             log.error("refund_failed", provider=fact.provider, paymentId=fact.payment_id)
+
+
+def _is_kept_without_order(fact: VerifiedPayment) -> bool:
+    """Whether a fact about no order of ours is kept: what a provider told by itself, and money that it took."""
+    return fact.source == "webhook" or (fact.source == "fetch" and fact.meaning is Meaning.CAPTURED)
+
+
+def _tell_strangers(stored: Sequence[Row]) -> None:
+    for row in stored:
+        if row["order_id"] is None and row["status"] == Meaning.CAPTURED:
+            log.error("capture_without_order", provider=row["provider"], paymentId=row["payment_id"])
 
 
 async def _with_orders(transaction: Transaction, told: Sequence[Told]) -> Sequence[Told]:

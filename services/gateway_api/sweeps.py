@@ -1,8 +1,9 @@
 """The nightly sweep: lists what each provider knows of the last days and takes what nobody has told here.
 
 The reconciler asks about orders that look unpaid; this finds the rest: a capture whose webhook was lost after the last
-question, a refund or a dispute made in the provider's dashboard, a payment for no order of ours. What it finds goes the
-way of webhooks, so that it decides nothing by itself. One gateway at a time sweeps a provider, under a lease.
+question, a refund or a dispute made in the provider's dashboard. What it finds goes the way of webhooks, so that it
+decides nothing by itself; money for no order of ours is told of each time. One gateway at a time sweeps a provider,
+under a lease.
 Tables: provider_sweeps; payment_facts (read).
 """
 
@@ -43,7 +44,7 @@ UPDATE provider_sweeps
  WHERE provider = $1 AND lease_token = $2
 """
 _KNOWN = """
-SELECT entity_id, status, max(cumulative) AS cumulative
+SELECT entity_id, status, max(cumulative) AS cumulative, bool_and(order_id IS NULL) AS is_nobodys
   FROM payment_facts WHERE provider = $1 AND entity_id = ANY ($2::text[]) GROUP BY entity_id, status
 """
 
@@ -117,7 +118,8 @@ async def _take(
 ) -> None:
     async with database.connection() as connection:
         rows = await connection.fetch(_KNOWN, provider, [fact.entity_id for fact in facts])
-    known = {(row["entity_id"], row["status"]): row["cumulative"] or 0 for row in rows}
+    # A payment whose order is not known is looked at anew: there may be one by now, and a person is told if not.
+    known = {(row["entity_id"], row["status"]): row["cumulative"] or 0 for row in rows if not row["is_nobodys"]}
     news = [
         fact
         for fact in facts
@@ -127,4 +129,3 @@ async def _take(
         found.facts += recorded.new
         if recorded.order_id is None and fact.meaning is Meaning.CAPTURED:
             found.strangers += 1
-            log.error("capture_without_order", provider=provider, paymentId=fact.payment_id)

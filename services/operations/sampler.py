@@ -41,6 +41,9 @@ def _show_stock(stock: Stock, metrics: Metrics) -> None:
     metrics.outbox_oldest.set(stock.outbox_oldest_s)
     metrics.pending_allocations.set(stock.pending_allocations)
     metrics.pending_oldest.set(stock.pending_oldest_s)
+    metrics.payments_in_review.set(stock.payments.in_review)
+    metrics.payment_tasks_given_up.set(stock.payments.given_up)
+    metrics.captures_without_order.set(stock.payments.without_order)
     for worker in WORKERS:
         metrics.dlq_unresolved.labels(worker).set(stock.unresolved.get(worker, 0))
     # A cause that is gone shall not stay at its last count.

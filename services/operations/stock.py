@@ -1,9 +1,13 @@
-"""What waits in PostgreSQL. Tables, all read only: outbox, trainer_allocations, dead_letters."""
+"""What waits in PostgreSQL.
+
+Tables, all read only: outbox, trainer_allocations, dead_letters, and those of payments_for_a_person.py.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.common.database import Database
+from services.operations.payments_for_a_person import PaymentsForAPerson, count_payments_for_a_person
 
 _COUNTS = """
 SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_rows,
@@ -34,6 +38,7 @@ class Stock:
     pending_oldest_s: float
     unresolved: Mapping[str, int]
     causes: Mapping[tuple[str, str], int]
+    payments: PaymentsForAPerson
 
 
 async def count_stock(database: Database) -> Stock:
@@ -42,6 +47,7 @@ async def count_stock(database: Database) -> Stock:
         counts = await connection.fetchrow(_COUNTS)
         letters = await connection.fetch(_UNRESOLVED)
         causes = await connection.fetch(_CAUSES)
+        payments = await count_payments_for_a_person(connection)
     assert counts is not None
     return Stock(
         outbox_rows=counts["outbox_rows"],
@@ -51,4 +57,5 @@ async def count_stock(database: Database) -> Stock:
         pending_oldest_s=max(0.0, counts["pending_oldest_s"]),
         unresolved={row["worker"]: row["letters"] for row in letters},
         causes={(row["worker"], row["error_class"]): row["letters"] for row in causes},
+        payments=payments,
     )

@@ -40,6 +40,35 @@ PAGE = Page(
             ],
         ),
         (
+            "For a person",
+            [
+                Panel(
+                    title="Payments in review",
+                    question="How many payments wait for finance to decide?",
+                    unit="short",
+                    queries=[("max(coursepay_payments_in_review)", "in review")],
+                    limit=1,
+                    alert="CoursepayPaymentsInReview",
+                ),
+                Panel(
+                    title="Refunds given up",
+                    question="Does money that is owed go back?",
+                    unit="short",
+                    queries=[("max(coursepay_payment_tasks_given_up)", "given up")],
+                    limit=1,
+                    alert="CoursepayRefundGivenUp",
+                ),
+                Panel(
+                    title="Captures without an order",
+                    question="Has anybody paid for nothing that is known here?",
+                    unit="short",
+                    queries=[("max(coursepay_captures_without_order)", "payments")],
+                    limit=1,
+                    alert="CoursepayCaptureWithoutOrder",
+                ),
+            ],
+        ),
+        (
             "Outbox",
             [
                 Panel(

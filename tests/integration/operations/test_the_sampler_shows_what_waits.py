@@ -1,6 +1,7 @@
 """The sampler's figures in /metrics, and what it does when it cannot see."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -32,6 +33,8 @@ _PENDING = """
 INSERT INTO trainer_allocations (purchase_id, student_id, course_id, status, created_at)
 VALUES ($1, 'student-1', 'course-0001', 'pending', now() - interval '90 seconds')
 """
+
+PAID_BY_STAFF = '{"paymentId": "pay_1", "amountMinor": null}'
 
 
 def metrics_of(settings: Settings) -> Metrics:
@@ -76,6 +79,47 @@ async def test_the_figures_are_those_of_the_database_and_the_cluster(
     assert value(metrics, "coursepay_consumer_lag_messages", topic=topic, group=group) == 0
     assert value(metrics, "coursepay_dlq_unresolved_messages", worker="notifier") == 0
     assert value(metrics, "coursepay_sampler_last_success_timestamp_seconds")
+
+
+async def test_payments_that_wait_for_a_person_are_counted_until_they_are_settled(
+    settings: Settings, database: Database, database_url: str
+) -> None:
+    metrics = metrics_of(settings)
+    names = ("coursepay_payments_in_review", "coursepay_payment_tasks_given_up", "coursepay_captures_without_order")
+
+    async def figures() -> list[float | None]:
+        await sampled(Sampler(settings, database, metrics))
+        return [value(metrics, name) for name in names]
+
+    async with owner_connection(database_url) as connection:
+        review = await insert(connection, "payments", status="review")
+        order_id = review["order_id"]
+        task = {"order_id": order_id, "kind": "refund", "done_at": datetime.now(UTC)}
+        await insert(connection, "payment_tasks", **task, subject="pay_1", last_error="refused")
+        await insert(connection, "payment_tasks", **task, subject="pay_2")
+        await insert(connection, "payment_tasks", **task | {"kind": "verify"}, last_error="still authorized")
+        money = {"order_id": None, "payment_id": "pay_3", "provider_order_id": "order_of_nobody"}
+        for source in ("webhook", "fetch"):
+            await insert(connection, "payment_facts", **money, status="captured", source=source, entity_id=source)
+    assert await figures() == [1, 1, 1]
+    async with owner_connection(database_url) as connection:
+        await connection.execute("UPDATE payments SET status = 'failed'")
+        again = await insert(
+            connection, "payment_tasks", order_id=order_id, kind="refund", subject="by-staff", detail=PAID_BY_STAFF
+        )
+        back = {"order_id": None, "payment_id": "pay_3", "status": "refund_processed", "entity_id": "rfnd_3"}
+        await insert(connection, "payment_facts", **back)
+    assert await figures() == [0, 0, 0]
+    async with owner_connection(database_url) as connection:
+        # Given up again.
+        await connection.execute(
+            "UPDATE payment_tasks SET done_at = now(), last_error = 'refused' WHERE id = $1", again["id"]
+        )
+        assert (await figures())[1] == 2
+        await insert(
+            connection, "payment_facts", order_id=order_id, payment_id="pay_1", status="refund_processed", entity_id="r"
+        )
+    assert await figures() == [0, 0, 0]
 
 
 async def test_a_cause_is_counted_while_its_letters_matter(
