@@ -153,6 +153,10 @@ def _require_done(decision: Decision) -> None:
                 decidedBy=decision.decided_by,
                 trainerId=decision.trainer_id,
             )
+        case "inactive":
+            raise Problem(
+                "no-trainer-needed", 409, "The purchase needs no trainer", purchaseId=str(decision.purchase_id)
+            )
         case "conflict":
             raise Problem(
                 "schedule-conflict", 409, "There are other sessions at that time", conflicts=decision.conflicts

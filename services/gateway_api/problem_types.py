@@ -71,6 +71,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "already-decided": ProblemType(
         (409,), "Someone else decided first; `decidedBy` and `allocationStatus` say what is there now."
     ),
+    "no-trainer-needed": ProblemType(
+        (409,), "The purchase lacks no session, or is not active: there is nothing to find a trainer for."
+    ),
     "trainer-does-not-fit": ProblemType((409,), "The trainer fails a hard filter; `reason` names it."),
     "session-conflict": ProblemType((409,), "The session is in a state, or at a time, in which this cannot be done."),
     "schedule-conflict": ProblemType(

@@ -26,6 +26,7 @@ SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[])
 ON CONFLICT (course_id, purchase_tier) DO UPDATE
    SET amount_minor = excluded.amount_minor, currency = excluded.currency
 """
+_LOCK = "SELECT lock_several_trainers()"
 _TRAINERS = "SELECT upsert_trainers($1::jsonb)"
 # The planner would meet 100,000 new rows with the statistics of an empty table. A table that is locked is just being
 # looked at by autovacuum, for which nobody waits.
@@ -50,6 +51,7 @@ async def seed_catalogue(database: Database, catalogue: Catalogue) -> None:
     for trainers in _chunks(catalogue.trainers):
         definitions = orjson.dumps([_definition_of(trainer) for trainer in trainers]).decode()
         async with database.transaction(deadline_s=_DEADLINE_S) as transaction:
+            await transaction.execute(_LOCK)
             await transaction.execute(_TRAINERS, definitions, timeout=_DEADLINE_S)
     async with database.connection(deadline_s=_DEADLINE_S) as connection:
         await connection.execute(_STATISTICS, timeout=_DEADLINE_S)

@@ -118,5 +118,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/sandbox/ledger/database_evidence": frozenset(
         {"notifications", "outbox", "payments", "student_course_purchases", "trainer_allocations", "tutoring_sessions"}
     ),
-    "services/sandbox/seeding": frozenset({"course_prices", "courses", "trainers", "upsert_trainers"}),
+    "services/sandbox/seeding": frozenset(
+        {"course_prices", "courses", "lock_several_trainers", "trainers", "upsert_trainers"}
+    ),
 }

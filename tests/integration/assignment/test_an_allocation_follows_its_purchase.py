@@ -79,6 +79,9 @@ async def test_a_revoked_purchase_lets_its_trainer_go(world: World, purchase: UU
     assert (await world.adjust(purchase, status="revoked", sessions_total=0))["status"] == "cancelled"
     assert (await world.adjust(purchase))["result"] == "duplicate"
     assert await world.connection.fetchval("SELECT sessions_total FROM student_course_purchases") == 3
+    progress = await world.connection.fetchrow("SELECT sessions_completed, sessions_total FROM student_course_progress")
+    assert progress is not None
+    assert tuple(progress) == (3, 3)
     assert not await world.sessions(purchase)
     assert len(await world.sessions(purchase, status="completed")) == 3
     assert await world.load("trainer-1") == 0

@@ -88,6 +88,31 @@ async def test_allocating_checks_what_the_machine_checks(gateway: Gateway, purch
     assert (status, told["type"]) == (409, "/problems/already-decided")
 
 
+async def test_a_purchase_that_lacks_nothing_is_given_nobody_and_staff_are_told(
+    gateway: Gateway, purchase: str, database_url: str
+) -> None:
+    pending = await _retry(gateway)
+    await put_trainer(gateway)
+    asked = {"studentId": STUDENT, "courseId": COURSE}
+    attempts: tuple[tuple[str, dict[str, str]], ...] = (
+        (f"/allocations/{pending['allocationId']}/approve", {}),
+        ("/allocations/allocate", {**asked, "trainerId": "trainer-1"}),
+        ("/allocations/retry-auto-assign", asked),
+    )
+    async with owner_connection(database_url) as connection:
+        await connection.execute("UPDATE student_course_purchases SET sessions_total = 0")
+        for path, body in attempts:
+            status, told = await ask(gateway, "POST", path, body)
+            assert (status, told["type"]) == (409, "/problems/no-trainer-needed"), path
+        # Nor is it a mistake of ours when nothing waits.
+        await connection.execute("UPDATE trainer_allocations SET status = 'cancelled'")
+        for path, body in attempts[1:]:
+            status, told = await ask(gateway, "POST", path, body)
+            assert (status, told["type"]) == (409, "/problems/no-trainer-needed"), path
+        audited = await connection.fetchval("SELECT count(*) FROM audit_log WHERE action LIKE 'allocation.%'")
+    assert audited == 1
+
+
 async def test_what_is_not_there_is_404(gateway: Gateway) -> None:
     asked = {"studentId": STUDENT, "courseId": COURSE}
     assert (await ask(gateway, "POST", "/allocations/retry-auto-assign", asked))[0] == 404
