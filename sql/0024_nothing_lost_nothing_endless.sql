@@ -1,5 +1,5 @@
 -- Cancelled sessions are made up whoever had them; a pending that lacks nothing ends; two trainers are locked safely.
--- depends: 0022_departure_plans
+-- depends: 0023_payments_for_a_person
 
 -- migrate: apply
 
