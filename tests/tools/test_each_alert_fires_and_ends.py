@@ -11,7 +11,7 @@ import pytest
 
 from services.common.settings import Settings
 from services.sandbox.stack import Stack, temporary_stack
-from tests.support.alerts import people, records, servers
+from tests.support.alerts import money, people, records, servers
 from tests.support.alerts.rules import all_alerts, write_faster_rules
 from tests.support.alerts.scene import Scene, scene_on
 from tests.support.eventually import eventually
@@ -50,6 +50,11 @@ ACTS: dict[str, Act] = {
             "CoursepayConfirmationSlow",
             "CoursepayConfirmationBudgetFast",
             "CoursepayConfirmationBudgetSlow",
+        },
+        money.payments_that_no_rule_settles: {
+            "CoursepayCaptureWithoutOrder",
+            "CoursepayPaymentsInReview",
+            "CoursepayRefundGivenUp",
         },
         servers.killed_worker: {"CoursepayServiceAbsent", "CoursepayConsumerBehind"},
     },
