@@ -21,6 +21,7 @@ from services.gateway_api.payments import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.cashfree_entities import Payment, Refund, entity_of, is_order_id, told_by
 from services.gateway_api.providers.entities import Entity, event_name_of, member, read_entity, read_object
+from services.gateway_api.providers.lists import Listed, read_items
 from services.gateway_api.providers.protocol import ProviderOrder
 from services.gateway_api.providers.verified import InvalidSignatureError, VerifiedPayment, check_hmac, unknown_payment
 from services.gateway_api.reading import invalid
@@ -85,16 +86,19 @@ class Cashfree:
         )
 
     async def fetch_order(self, provider_order_id: str, *, within_s: float) -> Sequence[VerifiedPayment]:
-        answered = await self._call("GET", f"/pg/orders/{provider_order_id}/payments", within_s=within_s)
-        return [_fetched(answered, Payment, item, provider_order_id) for item in _list_of(answered.data)]
+        return (await self._attempts(provider_order_id, within_s=within_s))[1]
 
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         """The attempt that succeeded, else the last one."""
-        found = await self.fetch_order(payment_id, within_s=within_s)
-        if not found:
+        items, found = await self._attempts(payment_id, within_s=within_s)
+        if not items:
             answered = await self._call("GET", f"/pg/orders/{payment_id}", within_s=within_s, absent=True)
             return unknown_payment(answered.proof, provider=NAME, payment_id=payment_id, answer=answered.data)
-        return next((fact for fact in found if fact.meaning is Meaning.CAPTURED), found[-1])
+        captured = next((fact for fact in found if fact.meaning is Meaning.CAPTURED), None)
+        if captured is None and len(found) < len(items):
+            # The one that succeeded may be among those that cannot be read.
+            raise _no_sense()
+        return captured or found[-1]
 
     async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> VerifiedPayment:
         """Cashfree wants an amount always; what is left is what was captured without the refunds so far."""
@@ -122,7 +126,7 @@ class Cashfree:
             for order_id in sorted(orders - asked):
                 for fact in (
                     *await self.fetch_order(order_id, within_s=PROVIDER_CALL_S),
-                    *await self._refunds(order_id),
+                    *(await self._refunds(order_id))[1],
                 ):
                     yield fact
             asked |= orders
@@ -132,13 +136,19 @@ class Cashfree:
 
     async def _left(self, order_id: str, *, within_s: float) -> int:
         paid = await self.fetch_payment(order_id, within_s=within_s)
-        refunds = await self._refunds(order_id, within_s=within_s)
+        items, refunds = await self._refunds(order_id, within_s=within_s)
+        if len(refunds) < len(items):
+            raise _no_sense()
         gone = sum(refund.amount_minor or 0 for refund in refunds if refund.meaning is not Meaning.REFUND_FAILED)
         return (paid.amount_minor or 0) - gone
 
-    async def _refunds(self, order_id: str, *, within_s: float = PROVIDER_CALL_S) -> list[VerifiedPayment]:
+    async def _attempts(self, order_id: str, *, within_s: float) -> Listed:
+        answered = await self._call("GET", f"/pg/orders/{order_id}/payments", within_s=within_s)
+        return read_items(NAME, answered.data, lambda item: _fetched(answered, Payment, item, order_id))
+
+    async def _refunds(self, order_id: str, *, within_s: float = PROVIDER_CALL_S) -> Listed:
         answered = await self._call("GET", f"/pg/orders/{order_id}/refunds", within_s=within_s)
-        return [_fetched(answered, Refund, item, order_id) for item in _list_of(answered.data)]
+        return read_items(NAME, answered.data, lambda item: _fetched(answered, Refund, item, order_id))
 
     async def _call(
         self,
@@ -186,7 +196,7 @@ def _order_id_in(event: object) -> str | None:
 def _fetched(answered: Answered, model: type[Entity], item: object, order_id: str) -> VerifiedPayment:
     entity = read_entity(model, item)
     if entity is None:
-        raise DependencyError("cashfree answered something else", dependency="provider")
+        raise _no_sense()
     return VerifiedPayment(
         proof=answered.proof,
         provider=NAME,
@@ -195,3 +205,7 @@ def _fetched(answered: Answered, model: type[Entity], item: object, order_id: st
         body=orjson.dumps(item),
         **told_by(entity, order_id),
     )
+
+
+def _no_sense() -> DependencyError:
+    return DependencyError("cashfree answered something else", dependency="provider")

@@ -10,6 +10,7 @@ import base64
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import count
 
 import orjson
@@ -18,6 +19,7 @@ from services.common.errors import DependencyError
 from services.gateway_api.payments import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
+from services.gateway_api.providers.lists import read_items
 from services.gateway_api.providers.protocol import ProviderOrder
 from services.gateway_api.providers.razorpay_entities import Dispute, Known, Payment, Refund, read_payload, told_by
 from services.gateway_api.providers.verified import (
@@ -103,7 +105,8 @@ class Razorpay:
 
     async def fetch_order(self, provider_order_id: str, *, within_s: float) -> Sequence[VerifiedPayment]:
         answered = await self._api.call("GET", f"/v1/orders/{provider_order_id}/payments", within_s=within_s)
-        return [_fetched(answered, Payment, item) for item in _items(answered)]
+        _, facts = read_items(NAME, member(answered.data, "items"), partial(_fetched, answered, Payment))
+        return facts
 
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         answered = await self._api.call("GET", f"/v1/payments/{payment_id}", absent=_ABSENT, within_s=within_s)
@@ -125,20 +128,16 @@ class Razorpay:
         for path, model in lists:
             for skip in count(0, _PAGE_ITEMS):
                 answered = await self._api.call("GET", f"/v1/{path}?{window}&skip={skip}")
-                items = _items(answered)
-                for item in items:
-                    yield _fetched(answered, model, item)
+                read = partial(_fetched, answered, model)
+                items, facts = read_items(NAME, member(answered.data, "items"), read)
+                for fact in facts:
+                    yield fact
                 if len(items) < _PAGE_ITEMS:
                     break
 
 
 def basic_auth(key_id: str, secret: bytes) -> str:
     return "Basic " + base64.b64encode(key_id.encode() + b":" + secret).decode()
-
-
-def _items(answered: Answered) -> list[object]:
-    items = member(answered.data, "items")
-    return items if isinstance(items, list) else []
 
 
 def _fetched(answered: Answered, model: type[Known], item: object) -> VerifiedPayment:

@@ -9,12 +9,14 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import orjson
 
 from services.common.errors import DependencyError
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
+from services.gateway_api.providers.lists import read_items
 from services.gateway_api.providers.protocol import ProviderOrder
 from services.gateway_api.providers.stripe_entities import Dispute, Intent, Known, Refund, read_known, told_by
 from services.gateway_api.providers.verified import (
@@ -109,13 +111,16 @@ class Stripe:
             after = ""
             while True:
                 answered = await self._api.call("GET", f"/v1/{path}?{window}{after}")
-                items = member(answered.data, "data")
-                facts = [_fetched(answered, model, item) for item in (items if isinstance(items, list) else [])]
+                read = partial(_fetched, answered, model)
+                items, facts = read_items(NAME, member(answered.data, "data"), read)
                 for fact in facts:
                     yield fact
-                if not facts or member(answered.data, "has_more") is not True:
+                if not items or member(answered.data, "has_more") is not True:
                     break
-                after = f"&starting_after={facts[-1].entity_id}"
+                last = id_of(member(items[-1], "id"))
+                if last is None:
+                    raise DependencyError("stripe answered a list without ids", dependency="provider")
+                after = f"&starting_after={last}"
 
     def _check(self, header: str, body: bytes) -> Proof:
         """Raises InvalidSignatureError. The timestamp is signed, so an old message can't be given a new one."""
