@@ -24,9 +24,10 @@ async def commit(settings: Settings, group: str, topic: str, offsets: Sequence[i
 
     def alter() -> None:
         with translated(), AdminClient(client_config(settings, "test")) as client:
-            futures = client.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, positions)])
-            for future in futures.values():
-                future.result(timeout=10)
+            wanted = [ConsumerGroupTopicPartitions(group, positions)]
+            # librdkafka gives up first, so that a server away is told as such.
+            for future in client.alter_consumer_group_offsets(wanted, request_timeout=10).values():
+                future.result(timeout=30)
 
     await asyncio.to_thread(alter)
 
