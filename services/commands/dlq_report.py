@@ -101,7 +101,7 @@ def closing_line(report: Report) -> str:
 def _watched(report: Report) -> str:
     if report.seen is not None:
         return f"back-in-dlq {report.counts.back_in_dlq} after {report.watched_s:.0f} s"
-    return f"back-in-dlq 0 ({'no worker is running to handle them' if report.nobody else 'not watched'})"
+    return f"back-in-dlq {report.counts.back_in_dlq} ({report.unseen})"
 
 
 @contextmanager

@@ -57,7 +57,7 @@ async def _reseal(transaction: Transaction, run_id: UUID) -> None:
     run = await find_run(transaction, str(run_id))
     # One that was killed has no digest of what it did yet.
     if run.result_sha256 is not None:
-        counts = counts_from(await count_items(transaction, run_id), 0)
+        counts = counts_from(await count_items(transaction, run_id), run.counts.back_in_dlq)
         await reseal_run(transaction, run, counts, await finished_digest(transaction, run_id))
 
 

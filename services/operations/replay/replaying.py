@@ -16,7 +16,16 @@ from services.operations.replay.lock import Session, hold_topic
 from services.operations.replay.plan import Plan
 from services.operations.replay.recovery import recover
 from services.operations.replay.refusals import RefusedError, RunCutOffError
-from services.operations.replay.runs import Counts, NewRun, Run, begin_run, end_run, find_run, reopen_run
+from services.operations.replay.runs import (
+    Counts,
+    NewRun,
+    Run,
+    begin_run,
+    end_run,
+    find_run,
+    note_back,
+    reopen_run,
+)
 from services.operations.replay.targets import PARKED, Target, target_for
 from services.operations.topic_reader import group_has_members
 
@@ -34,8 +43,7 @@ class Wish:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """How a run stands at the end of a command. `already`: finished before, by whichever run; `remaining`: to be
-    resumed; `seen`: None when it was not looked at, because it was not asked for or `nobody` handles the records just
-    now; `watched_s`: how long it was looked at them.
+    resumed; `seen`: None when it was not looked at, and `unseen` says why; `watched_s`: how long it was looked at them.
     """
 
     run: Run
@@ -44,7 +52,7 @@ class Report:
     already: int
     remaining: int
     seen: Seen | None
-    nobody: bool
+    unseen: str
     watched_s: float
 
     @property
@@ -124,30 +132,43 @@ async def _run(
     tools: Tools, session: Session, run: Run, actor: str, orders: Orders, *, stop: asyncio.Event, observe: Observe
 ) -> Report:
     ended = await execute(tools, session, run, orders, stop=stop, observe=observe)
-    loop = asyncio.get_running_loop()
-    began_s = loop.time()
-    seen, nobody = None, False
-    if orders.watch_s > 0 and run.target != PARKED and not stop.is_set():
-        nobody = not await _somebody_handles(tools, run)
-        # Waiting for records that no worker reads wastes a person's time; after a tripped guard one look is enough.
-        within_s = 0.0 if nobody or ended.state == "stopped" else orders.watch_s
-        seen = None if nobody else await watch(tools, run, within_s=within_s, stop=stop)
+    # Before it is watched: whatever becomes of that, what the run did is on record.
     async with session.transaction() as transaction:
         results = await count_items(transaction, run.id)
-        counts = counts_from(results, 0 if seen is None else seen.back_in_dlq)
+        counts = counts_from(results, run.counts.back_in_dlq)
         digest = await finished_digest(transaction, run.id)
         await end_run(transaction, run, actor=actor, state=ended.state, counts=counts, items=digest)
         run = await find_run(transaction, str(run.id))
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    seen, unseen = None, "not watched"
+    if orders.watch_s > 0 and run.target != PARKED and not stop.is_set():
+        try:
+            seen, unseen = await _watch(tools, run, ended, orders, stop)
+            if seen is not None:
+                async with session.transaction() as transaction:
+                    await note_back(transaction, run, actor=actor, back_in_dlq=seen.back_in_dlq, items=digest)
+                    run = await find_run(transaction, str(run.id))
+        except RecordError as error:
+            seen, unseen = None, f"not watched: {error}"
     return Report(
         run=run,
         ended=ended,
-        counts=counts,
+        counts=run.counts,
         already=run.planned - sum(results.values()),
         remaining=results.get("planned", 0) + results.get("sending", 0),
         seen=seen,
-        nobody=nobody,
+        unseen=unseen,
         watched_s=loop.time() - began_s,
     )
+
+
+async def _watch(tools: Tools, run: Run, ended: Ended, orders: Orders, stop: asyncio.Event) -> tuple[Seen | None, str]:
+    """What it saw, or why it did not look. Raises RecordError kinds."""
+    # Waiting for records that no worker reads wastes a person's time; after a tripped guard one look is enough.
+    if not await _somebody_handles(tools, run):
+        return None, "no worker is running to handle them"
+    return await watch(tools, run, within_s=0.0 if ended.state == "stopped" else orders.watch_s, stop=stop), ""
 
 
 async def _somebody_handles(tools: Tools, run: Run) -> bool:

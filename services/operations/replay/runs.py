@@ -32,7 +32,9 @@ UPDATE replay_runs
  WHERE id = $1
 """
 _RESEAL = """
-UPDATE replay_runs SET replayed = $2, skipped_done = $3, parked = $4, failed = $5, result_sha256 = $6 WHERE id = $1
+UPDATE replay_runs
+   SET replayed = $2, skipped_done = $3, parked = $4, failed = $5, back_in_dlq = $6, result_sha256 = $7
+ WHERE id = $1
 """
 _REOPEN = "UPDATE replay_runs SET state = 'running', finished_at = NULL, result_sha256 = NULL WHERE id = $1"
 _FIND = "SELECT * FROM replay_runs WHERE id::text LIKE $1 || '%' ORDER BY number LIMIT 2"
@@ -143,10 +145,18 @@ async def end_run(transaction: Transaction, run: Run, *, actor: str, state: Stat
 
 async def reseal_run(transaction: Transaction, run: Run, counts: Counts, items: str) -> None:
     """For a run that had ended before it was known what became of its last records."""
-    counts = replace(counts, back_in_dlq=run.counts.back_in_dlq)
     digest = result_digest(run.sha256, _result(run.state, counts, items))
-    figures = (counts.replayed, counts.skipped_done, counts.parked, counts.failed)
+    figures = (counts.replayed, counts.skipped_done, counts.parked, counts.failed, counts.back_in_dlq)
     await transaction.execute(_RESEAL, run.id, *figures, digest)
+
+
+async def note_back(transaction: Transaction, run: Run, *, actor: str, back_in_dlq: int, items: str) -> None:
+    """What was seen of a run that has ended, unless that was known before."""
+    if back_in_dlq == run.counts.back_in_dlq:
+        return
+    counts = replace(run.counts, back_in_dlq=back_in_dlq)
+    await reseal_run(transaction, run, counts, items)
+    await _audit(transaction, actor, "replay.watched", run, _result(run.state, counts, items))
 
 
 async def find_run(connection: Transaction, run_id: str) -> Run:
