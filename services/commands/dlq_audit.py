@@ -103,7 +103,7 @@ def _print_fates(run: Run, fates: Sequence[RecordFate], counts: Counter[str]) ->
     if already:
         table.add_row("finished by another run", str(already))
     out.print(table)
-    for one in [one for one in fates if one.fate in _UNSETTLED][:_SHOWN_MAX]:
+    for one in [one for one in fates if one.fate in _UNSETTLED or one.detail is not None][:_SHOWN_MAX]:
         place = f"{one.place[0]}:{one.place[1]}"
         out.print(f"{place} {one.order_id or '-'} {one.fate} {one.detail or ''}", markup=False)
 

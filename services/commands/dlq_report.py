@@ -83,10 +83,11 @@ def print_report(report: Report, *, json: bool) -> int:
 def closing_line(report: Report) -> str:
     """`run 7f3c.. purchase-worker.dlq: planned 412, replayed 398, ... plan sha256 ab12..`"""
     run, counts = report.run, report.counts
+    decided = f" ({report.decided} decided since the plan)" if report.decided else ""
     parts = [
         f"planned {run.planned}",
         f"replayed {counts.replayed}",
-        f"skipped-done {counts.skipped_done}",
+        f"skipped-done {counts.skipped_done}{decided}",
         f"parked {counts.parked}",
         f"failed {counts.failed}",
         *([f"done before {report.already}"] if report.already else []),

@@ -1,8 +1,8 @@
 """A run: what is planned is sent, paced and guarded, in steps that are each acknowledged and recorded.
 
-One step, in `_send`: skip what was done meanwhile -> mark as sending, committed -> Kafka acknowledges -> record, and
-settle the letters, committed. A stop or a tripped guard falls between two steps, and a kill within one is found out by
-recovery.py. Then it is watched for a while what becomes of the records.
+One step, in `_send`: skip what was done or decided meanwhile -> mark as sending, committed -> Kafka acknowledges ->
+record, and settle the letters, committed. A stop or a tripped guard falls between two steps, and a kill within one is
+found out by recovery.py. Then it is watched for a while what becomes of the records.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from services.engine.producer import Producer
 from services.engine.records import OutgoingRecord, Record
 from services.operations.dead_letter_index import DeadLetterIndex
 from services.operations.replay.fates import Seen, look_at
+from services.operations.replay.filters import Filter
 from services.operations.replay.guards import GuardTrippedError, StopOn, check_canary
 from services.operations.replay.items import Item, mark_sending, planned_items, settle_items
 from services.operations.replay.letters import digest_of
@@ -125,6 +126,7 @@ class _Execution:
         self._stop = stop
         self._observe = observe
         self._topics = Topics.of(tools.settings)
+        self._statuses = Filter.from_json(run.options["filter"]).statuses
         self._pace = Pace(orders.rate)
         self._looked_s = asyncio.get_running_loop().time()
         self._trail = Trail(tools.settings, run)
@@ -183,8 +185,11 @@ class _Execution:
         known = await standings(transaction, self._run.topic, [item.place for item, _ in chunk])
         settled, leaving = [], []
         for item, record in chunk:
-            if known[item.place].done:
-                settled.append(replace(item, result="skipped-done"))
+            standing = known[item.place]
+            # A plan is frozen, a decision about its letters is newer: done, discarded, parked, replayed by another run.
+            if standing.done or standing.status not in self._statuses:
+                detail = None if standing.done else f"it is {standing.status} since the plan was made"
+                settled.append(replace(item, result="skipped-done", detail=detail))
                 continue
             try:
                 leaving.append((item, self._outgoing(item, record)))

@@ -51,6 +51,7 @@ SELECT item.run_id, item.kafka_partition, item.kafka_offset, item.target, item.d
  WHERE item.topic = $1 AND item.result = 'sending'
 """
 _COUNTS = "SELECT result, count(*) AS count FROM replay_items WHERE run_id = $1 GROUP BY result"
+_DECIDED = "SELECT count(*) FROM replay_items WHERE run_id = $1 AND result = 'skipped-done' AND detail IS NOT NULL"
 _FINISHED = """
 SELECT topic, kafka_partition, kafka_offset, target, result
   FROM replay_items WHERE run_id = $1 AND result IN ('replayed', 'parked')
@@ -59,7 +60,7 @@ SELECT topic, kafka_partition, kafka_offset, target, result
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One record of a run. `detail` says why it failed."""
+    """One record of a run. `detail` says why it failed, or was skipped although nobody has done what it asks for."""
 
     place: Place
     target: Target
@@ -151,6 +152,11 @@ async def untold_items(connection: Transaction, topic: str) -> Sequence[Untold]:
 async def count_items(connection: Transaction, run_id: UUID) -> Mapping[str, int]:
     """How many of the run, by result."""
     return {row["result"]: row["count"] for row in await connection.fetch(_COUNTS, run_id)}
+
+
+async def count_decided(connection: Transaction, run_id: UUID) -> int:
+    """How many of those that were skipped are not done: somebody had decided about them since the plan was made."""
+    return int(await connection.fetchval(_DECIDED, run_id))
 
 
 def counts_from(results: Mapping[str, int], back_in_dlq: int) -> Counts:

@@ -11,7 +11,7 @@ from services.common.errors import RecordError
 from services.common.topics import Topics
 from services.operations.replay.execution import Ended, Observe, Orders, Tools, execute, watch
 from services.operations.replay.fates import Seen
-from services.operations.replay.items import Item, add_items, count_items, counts_from, finished_digest
+from services.operations.replay.items import Item, add_items, count_decided, count_items, counts_from, finished_digest
 from services.operations.replay.lock import Session, hold_topic
 from services.operations.replay.plan import Plan
 from services.operations.replay.recovery import recover
@@ -42,13 +42,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How a run stands at the end of a command. `already`: finished before, by whichever run; `remaining`: to be
-    resumed; `seen`: None when it was not looked at, and `unseen` says why; `watched_s`: how long it was looked at them.
+    """How a run stands at the end of a command. `decided`: of those skipped, not done but decided about since the plan
+    was made; `already`: with another run, finished by it before or taken over by it since; `remaining`: to be resumed;
+    `seen`: None when it was not looked at, and `unseen` says why; `watched_s`: how long it was looked at them.
     """
 
     run: Run
     ended: Ended
     counts: Counts
+    decided: int
     already: int
     remaining: int
     seen: Seen | None
@@ -135,6 +137,7 @@ async def _run(
     # Before it is watched: whatever becomes of that, what the run did is on record.
     async with session.transaction() as transaction:
         results = await count_items(transaction, run.id)
+        decided = await count_decided(transaction, run.id)
         counts = counts_from(results, run.counts.back_in_dlq)
         digest = await finished_digest(transaction, run.id)
         await end_run(transaction, run, actor=actor, state=ended.state, counts=counts, items=digest)
@@ -155,6 +158,7 @@ async def _run(
         run=run,
         ended=ended,
         counts=run.counts,
+        decided=decided,
         already=run.planned - sum(results.values()),
         remaining=results.get("planned", 0) + results.get("sending", 0),
         seen=seen,
@@ -191,6 +195,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "planned": run.planned,
         "replayed": counts.replayed,
         "skipped_done": counts.skipped_done,
+        "skipped_decided": report.decided,
         "parked": counts.parked,
         "failed": counts.failed,
         "already": report.already,

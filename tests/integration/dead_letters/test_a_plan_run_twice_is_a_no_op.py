@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.commands.dlq_report import closing_line
 from services.common.settings import Settings
 from services.operations.replay.filters import Filter
 from services.operations.replay.lock import hold_topic
@@ -17,12 +18,14 @@ from tests.support.dead_letters import (
     WORKER,
     bury,
     buy,
+    execute_sql,
     fetch,
     on_first_tier,
     opened,
     orders_of,
     replay,
     run_dlq,
+    wish,
 )
 
 
@@ -69,6 +72,35 @@ async def test_what_became_done_after_planning_is_skipped_too(settings: Settings
         report = await replay_plan(tools, plan, WISH, FAST, stop=asyncio.Event(), observe=lambda _records: None)
     assert (report.counts.replayed, report.counts.skipped_done) == (2, 1)
     assert orders_of(await on_first_tier(settings)) == ["ord_0", "ord_2"]
+
+
+async def test_what_was_decided_after_planning_is_left_as_it_was_decided(settings: Settings) -> None:
+    await bury(settings, 4)
+    async with opened(settings) as tools:
+        plan = await make_plan(settings, tools.database, tools.codec, WORKER, Filter())
+        parking = await make_plan(settings, tools.database, tools.codec, WORKER, Filter(order_id="ord_2"))
+        await replay_plan(tools, parking, wish("parked"), FAST, stop=asyncio.Event(), observe=lambda _records: None)
+        await execute_sql(
+            settings,
+            "UPDATE dead_letters SET settled_at = now(), status = CASE order_id WHEN 'ord_0' THEN 'discarded'"
+            " ELSE 'replayed' END WHERE order_id IN ('ord_0', 'ord_1')",
+        )
+        report = await replay_plan(tools, plan, WISH, FAST, stop=asyncio.Event(), observe=lambda _records: None)
+    assert (report.counts.replayed, report.counts.skipped_done, report.decided, report.remaining) == (1, 3, 3, 0)
+    assert "skipped-done 3 (3 decided since the plan)" in closing_line(report)
+    assert orders_of(await on_first_tier(settings)) == ["ord_3"]
+    rows = await fetch(settings, "SELECT status FROM dead_letters ORDER BY order_id")
+    assert [row["status"] for row in rows] == ["discarded", "replayed", "parked", "replayed"]
+    verdict = await run_dlq(settings, "verify", str(report.run.id))
+    assert b"it is discarded since the plan was made" in verdict.out
+
+
+async def test_a_plan_of_parked_letters_brings_these_back(settings: Settings) -> None:
+    await bury(settings, 2)
+    async with opened(settings) as tools:
+        await replay(tools, wish=wish("parked"))
+        report = await replay(tools, chosen=Filter(statuses=("parked",)))
+    assert (report.counts.replayed, report.decided) == (2, 0)
 
 
 async def test_copies_of_one_record_are_sent_once(settings: Settings) -> None:
