@@ -19,7 +19,7 @@ from services.common.errors import CoursepayError, RecordError
 from services.common.runtime import EXIT_FAILED, EXIT_USAGE
 from services.common.settings import Settings, has_otlp_endpoint
 from services.common.telemetry import configure_tracing
-from services.engine.producer import open_producer
+from services.engine.producer import KafkaClientError, open_producer
 from services.operations.replay.execution import Tools
 from services.operations.replay.refusals import EXIT_PARTIAL, EXIT_REFUSED, BadFilterError, RefusedError, RunCutOffError
 
@@ -48,7 +48,7 @@ def run_verb(verb: Verb) -> NoReturn:
         code = _say(error, EXIT_REFUSED)
     except RunCutOffError as error:
         code = _say(error, EXIT_PARTIAL)
-    except RecordError as error:
+    except (RecordError, KafkaClientError) as error:
         code = _say(error, EXIT_FAILED)
     finally:
         if provider is not None:

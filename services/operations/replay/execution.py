@@ -16,7 +16,7 @@ from services.common.database import Database, Transaction
 from services.common.errors import DependencyError, PermanentError
 from services.common.settings import Settings
 from services.common.topics import Topics
-from services.engine.producer import Producer
+from services.engine.producer import KafkaClientError, Producer
 from services.engine.records import OutgoingRecord, Record
 from services.operations.dead_letter_index import DeadLetterIndex
 from services.operations.replay.fates import Seen, look_at
@@ -76,7 +76,8 @@ async def execute(
 ) -> Ended:
     """Sends what is planned. `observe` is told how many records each step has settled.
 
-    Raises RecordError kinds when PostgreSQL goes away; Kafka going away interrupts the run.
+    Raises RecordError kinds when PostgreSQL goes away; Kafka going away, or a producer
+    that can never work again, interrupts the run.
     """
     async with session.transaction() as transaction:
         items = (await planned_items(transaction, run.id))[: orders.records_max]
@@ -93,6 +94,9 @@ async def execute(
             state, why = "interrupted", f"{left} records are left" if not stop.is_set() else "it was asked to stop"
     except GuardTrippedError as error:
         state, why = "stopped", str(error)
+    except KafkaClientError as error:
+        # Another process can go on.
+        state, why = "interrupted", str(error)
     except DependencyError as error:
         if error.dependency != "kafka":
             raise

@@ -11,7 +11,7 @@ import pytest
 
 from services.common.errors import DependencyError, RecordError
 from services.common.settings import Settings
-from services.engine.producer import Producer
+from services.engine.producer import KafkaClientError, Producer
 from services.engine.records import OutgoingRecord
 from services.operations.replay.audit import audit_runs
 from services.operations.replay.replaying import Report, resume_run
@@ -96,6 +96,21 @@ async def test_kafka_away_interrupts_and_loses_nothing(settings: Settings) -> No
     async with opened(settings) as tools:
         report = await replay(replace(tools, producer=cast("Producer", Refusing())))
     assert (report.ended.state, report.counts.replayed, report.remaining) == ("interrupted", 0, LETTERS)
+    await resumed(settings)
+    assert orders_of(await on_first_tier(settings)) == ALL
+
+
+async def test_a_producer_beyond_repair_interrupts_and_another_goes_on(settings: Settings) -> None:
+    class Broken:
+        async def deliver(self, _records: Sequence[OutgoingRecord]) -> list[RecordError | None]:
+            raise KafkaClientError("fenced")
+
+    await bury(settings, LETTERS)
+    async with opened(settings) as tools:
+        report = await replay(replace(tools, producer=cast("Producer", Broken())))
+    assert (report.ended.state, report.ended.why, report.remaining) == ("interrupted", "fenced", LETTERS)
+    [row] = await fetch(settings, "SELECT state FROM replay_runs")
+    assert row["state"] == "interrupted"
     await resumed(settings)
     assert orders_of(await on_first_tier(settings)) == ALL
 
