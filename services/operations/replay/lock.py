@@ -1,6 +1,8 @@
 """One run per dead-letter topic: a session lock of PostgreSQL, held by the connection that also keeps the progress.
 
-If that connection dies, so does the run, before another could begin beside it: progress is written on no other.
+If that connection dies, so does the run: progress is written on no other. The server gives the lock back at once, the
+run notices at its next statement, which is after Kafka has answered for the records of the step (DELIVERY_TIMEOUT_S at
+most). Another run that begins in between does not find these records yet and sends them again: duplicates, no loss.
 """
 
 import asyncio

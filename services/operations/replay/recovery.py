@@ -2,8 +2,9 @@
 
 Each such record was marked `sending` before it left. It is looked for in its target topic by the run's id and by what
 record it is: there, it is replayed; absent, it is planned again. So a run that was killed publishes each record once.
-The one gap: a request that the dead process had handed to its kernel and that the broker had not read yet. Then the
-record is there twice, which its handler takes as any other duplicate.
+The gaps: a request that the dead process had handed to its kernel and that the broker had not read yet; and a run that
+only lost its connection and still waits for Kafka (lock.py). Then a record is there twice, which its handler takes as
+any other duplicate.
 """
 
 from collections.abc import Sequence
