@@ -101,7 +101,7 @@ def _print_fates(run: Run, fates: Sequence[RecordFate], counts: Counter[str]) ->
         table.add_row(fate.replace("_", " "), str(count), style="red" if fate in _UNSETTLED else "green")
     already = run.planned - sum(counts.values())
     if already:
-        table.add_row("finished by another run", str(already))
+        table.add_row("with another run", str(already))
     out.print(table)
     for one in [one for one in fates if one.fate in _UNSETTLED or one.detail is not None][:_SHOWN_MAX]:
         place = f"{one.place[0]}:{one.place[1]}"

@@ -90,7 +90,7 @@ def closing_line(report: Report) -> str:
         f"skipped-done {counts.skipped_done}{decided}",
         f"parked {counts.parked}",
         f"failed {counts.failed}",
-        *([f"done before {report.already}"] if report.already else []),
+        *([f"with another run {report.already}"] if report.already else []),
         *([f"remaining {report.remaining}"] if report.remaining else []),
         _watched(report),
         f"{report.rate:.1f}/s",

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from services.common.database import translated_errors
+from services.common.database import Transaction, translated_errors
 from services.common.errors import RecordError
 from services.common.topics import Topics
 from services.operations.replay.execution import Ended, Observe, Orders, Tools, execute, watch
@@ -90,9 +90,28 @@ async def resume_run(
     async with hold_topic(tools.database, run.topic) as session:
         await recover(tools.settings, session, run.worker)
         async with session.transaction() as transaction:
+            # It may have gone on since it was looked up.
+            run = await find_run(transaction, str(run.id))
+            if run.state == "finished":
+                return await _finished(transaction, run)
             await reopen_run(transaction, run, actor)
         with _cut_off(run):
             return await _run(tools, session, run, actor, orders, stop=stop, observe=observe)
+
+
+async def _finished(transaction: Transaction, run: Run) -> Report:
+    results = await count_items(transaction, run.id)
+    return Report(
+        run=run,
+        ended=Ended(state="finished", why=None, sent=0, sending_s=0.0),
+        counts=run.counts,
+        decided=await count_decided(transaction, run.id),
+        already=run.planned - sum(results.values()),
+        remaining=0,
+        seen=None,
+        unseen="it was finished before",
+        watched_s=0.0,
+    )
 
 
 def items_of(plan: Plan, wish: Wish) -> list[Item]:

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from services.commands.dlq_report import closing_line
 from services.common.errors import DependencyError, RecordError
 from services.common.settings import Settings
 from services.engine.producer import KafkaClientError, Producer
@@ -98,6 +99,37 @@ async def test_kafka_away_interrupts_and_loses_nothing(settings: Settings) -> No
     assert (report.ended.state, report.counts.replayed, report.remaining) == ("interrupted", 0, LETTERS)
     await resumed(settings)
     assert orders_of(await on_first_tier(settings)) == ALL
+
+
+async def test_resuming_a_finished_run_changes_nothing(settings: Settings) -> None:
+    await bury(settings, 3)
+    async with opened(settings) as tools:
+        await replay(tools)
+    await execute_sql(settings, "UPDATE replay_runs SET back_in_dlq = 2")
+    everything = "SELECT replay_runs.*, (SELECT count(*) FROM audit_log) AS said FROM replay_runs"
+    before = await fetch(settings, everything)
+    report = await resumed(settings)
+    assert (report.ended.state, report.counts.back_in_dlq, report.remaining) == ("finished", 2, 0)
+    assert await fetch(settings, everything) == before
+
+
+async def test_what_was_seen_before_an_interruption_is_not_forgotten_by_going_on(settings: Settings) -> None:
+    await bury(settings, 3)
+    async with opened(settings) as tools:
+        await replay(tools, orders=replace(FAST, records_max=1))
+        await execute_sql(settings, "UPDATE replay_runs SET back_in_dlq = 1")
+    report = await resumed(settings)
+    assert (report.ended.state, report.counts.replayed, report.counts.back_in_dlq) == ("finished", 3, 1)
+
+
+async def test_what_a_newer_run_took_over_is_with_another_run(settings: Settings) -> None:
+    await bury(settings, 3)
+    async with opened(settings) as tools:
+        first = await replay(tools, orders=replace(FAST, records_max=1))
+        await replay(tools)
+        report = await resume_run(tools, first.run, "ada", FAST, stop=asyncio.Event(), observe=lambda _records: None)
+    assert (report.ended.state, report.counts.replayed, report.already) == ("finished", 1, 2)
+    assert "with another run 2" in closing_line(report)
 
 
 async def test_a_producer_beyond_repair_interrupts_and_another_goes_on(settings: Settings) -> None:
