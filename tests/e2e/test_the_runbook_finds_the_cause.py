@@ -1,6 +1,6 @@
 """Somebody who knows nothing but the alert and its page: each command is typed as it stands there, what one prints
 fills the places of the next, and in the end the cause has been named. Three troubles: a producer of poison,
-a constraint that fails, a push service that is dead.
+a constraint that fails, a push service that is dead. And the commands of other pages that need a running system.
 """
 
 import re
@@ -46,12 +46,6 @@ def page_of(alert: str) -> tuple[str, str]:
 
 async def follow(scene: Scene, page: str, heading: str, **named: str) -> str:
     """All that the commands there print. `named`: what the words in capitals stand for."""
-    environment = {
-        "COURSEPAY_KAFKA_BOOTSTRAP_SERVERS": scene.settings.required_bootstrap_servers(),
-        "COURSEPAY_DATABASE_URL": scene.database_url,
-        "COURSEPAY_KAFKA_TOPIC_PREFIX": scene.settings.kafka_topic_prefix,
-        "COURSEPAY_PUSH_URL": scene.system.sandbox_url,
-    }
     told = ""
     for command in commands_of(page, heading):
         # The first is of the most frequent cause.
@@ -59,8 +53,17 @@ async def follow(scene: Scene, page: str, heading: str, **named: str) -> str:
             command = command.replace("PARTITION:OFFSET", place)  # noqa: PLW2901 - filled in as a person would
         for name, value in named.items():
             command = command.replace(name, value)  # noqa: PLW2901
-        told += await typed(command, directory=scene.directory.parent.parent, environment=environment)
+        told += await typed(command, directory=scene.directory.parent.parent, environment=environment_of(scene))
     return told
+
+
+def environment_of(scene: Scene) -> dict[str, str]:
+    return {
+        "COURSEPAY_KAFKA_BOOTSTRAP_SERVERS": scene.settings.required_bootstrap_servers(),
+        "COURSEPAY_DATABASE_URL": scene.database_url,
+        "COURSEPAY_KAFKA_TOPIC_PREFIX": scene.settings.kafka_topic_prefix,
+        "COURSEPAY_PUSH_URL": scene.system.sandbox_url,
+    }
 
 
 def lines_with(scene: Scene, service: str, text: str) -> int:
@@ -120,3 +123,33 @@ async def test_a_profile_of_a_running_service_is_taken_from_outside(scene: Scene
     await follow(scene, "operations.md", "Where the time goes", PID=str(worker.pid))
     profile = scene.directory.parent.parent / "profile.txt"
     assert "services/engine" in profile.read_text(), profile.read_text()[:1000]
+
+
+async def test_the_tour_breaks_something_and_it_heals(scene: Scene) -> None:
+    before = lines_with(scene, "notifier", '"outcome":"ok"')
+    children, local = scene.system.children, "http://127.0.0.1"
+    places = {
+        f"{local}:8090": scene.system.sandbox_url,
+        f"{local}:9103/metrics": children["notifier"].ready_url.replace("/health/ready", "/metrics"),
+        'eval "$(.venv/bin/coursepay stack env)"; .venv/bin/': "",
+    }
+    breaks, *looks, mends, finds, lists = commands_of("../README.md", "A tour in ten minutes")[-6:]
+
+    async def types(command: str) -> str:
+        for text, here in places.items():
+            command = command.replace(text, here)
+        return await typed(command, directory=scene.directory.parent.parent, environment=environment_of(scene))
+
+    assert '"errorRate": 1.0' in (await types(breaks)).replace(": 1}", ": 1.0}")
+    await scene.pay("tourist", 2)
+
+    async def holds_still() -> bool:
+        told = "".join([await types(look) for look in looks])
+        assert re.search(r'worker_paused{reason="dependency",worker="notifier"} 1.0', told), told
+        return True
+
+    await eventually(holds_still, within_s=90, every_s=1)
+    await types(mends)
+    await eventually(lambda: lines_with(scene, "notifier", '"outcome":"ok"') > before, within_s=90, every_s=0.5)
+    assert '"stage":"notification"' in await types(finds)
+    assert "notifier" in await types(lists)

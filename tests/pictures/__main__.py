@@ -10,7 +10,7 @@ from deploy.grafana.panels import Page
 from services.common.settings import Settings
 from services.sandbox.demo.system import System
 from services.sandbox.stack import temporary_stack
-from tests.pictures.drawing import Drawn, draw
+from tests.pictures.drawing import Drawn, Series, draw
 from tests.support.demo import plan_of, shown_on
 from tests.support.prometheus import Prometheus, prometheus_beside
 
@@ -28,10 +28,17 @@ async def trouble(system: System) -> None:
     await worker.wait_until_ready()
 
 
-async def asked(page: Page, prometheus: Prometheus) -> Drawn:
-    """Title of a panel -> for each of its queries the legend and what it draws."""
+async def asked(page: Page, prometheus: Prometheus, prefix: str) -> Drawn:
+    """Title of a panel -> for each of its queries the legend and what it draws. `prefix`: of the run's own topics."""
+
+    async def answer(expression: str) -> list[Series]:
+        return [
+            ({name: value.removeprefix(prefix) for name, value in labels.items()}, points)
+            for labels, points in await prometheus.timed(expression)
+        ]
+
     return {
-        panel.title: [(legend, await prometheus.timed(expression)) for expression, legend in panel.queries]
+        panel.title: [(legend, await answer(expression)) for expression, legend in panel.queries]
         for _, panels in page.rows
         for panel in panels
     }
@@ -47,7 +54,8 @@ async def main(directory: Path) -> None:
                 async with prometheus_beside(system, own / "prometheus") as prometheus:
                     await asyncio.gather(trouble(system), asyncio.sleep(LASTS_S))
                     for page in PAGES:
-                        draw(page, await asked(page, prometheus), directory / f"{page.uid}.png")
+                        drawn = await asked(page, prometheus, system.settings.kafka_topic_prefix)
+                        draw(page, drawn, directory / f"{page.uid}.png")
 
             plan = plan_of(payments=RATE * LASTS_S, rate=RATE, seed=7)
             await shown_on(stack, own, plan, meanwhile=look)

@@ -1,8 +1,10 @@
 """One figure for a dashboard: its rows in order, its panels side by side as their widths allow."""
 
+import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -35,6 +37,9 @@ _COLOURS = (
     "#c26fb0",
 )
 _SERIES_MAX = 9
+# As wide as the axes, or it would make them narrower.
+_LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 92, 8
+_GAP_S = 3.0
 Line = Sequence[Panel]
 
 
@@ -79,10 +84,16 @@ def _height(line: Line) -> float:
 
 
 def _draw_panel(axes: Axes, panel: Panel, asked: Sequence[tuple[str, Sequence[Series]]]) -> None:
-    wrapped = textwrap.fill(panel.question, 46 if panel.kind == "stat" else 92)
-    axes.set_title(f"{panel.title}\n", loc="left", fontsize=9.5, color=_INK, weight="bold")
+    question = textwrap.wrap(panel.question, 46 if panel.kind == "stat" else 92)
+    axes.set_title(panel.title, loc="left", fontsize=9.5, color=_INK, weight="bold", pad=6 + 9 * len(question))
     axes.annotate(
-        wrapped, (0, 1), (0, 3), xycoords="axes fraction", textcoords="offset points", fontsize=7.5, color=_QUIET
+        "\n".join(question),
+        (0, 1),
+        (0, 3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=7.5,
+        color=_QUIET,
     )
     series = [(_named(legend, labels), values) for legend, found in asked for labels, values in found]
     if panel.kind == "stat":
@@ -119,15 +130,27 @@ def _graph(axes: Axes, panel: Panel, series: Sequence[tuple[str, Sequence[tuple[
         _stack(axes, moving)
     else:
         for (name, points), colour in zip(moving, _COLOURS, strict=False):
-            axes.plot(*zip(*points, strict=True), label=name, color=colour, linewidth=1.4)
-    top = axes.get_ylim()[1]
-    axes.set_ylim(0, max(top, 1e-9))
+            axes.plot(*zip(*_broken(points), strict=True), label=name, color=colour, linewidth=1.4)
+    # Of nothing but zeros matplotlib would make much.
+    top = axes.get_ylim()[1] if any(value for _, points in moving for _, value in points) else 1.0
+    axes.set_ylim(0, top)
     for limit in (panel.limit, panel.floor):
         if limit is not None and limit <= 3 * top:
             axes.axhline(limit, color=_BAD, linewidth=1, linestyle="--")
     _dress(axes, panel.unit)
     if moving:
-        axes.legend(fontsize=7, ncols=4, loc="upper left", bbox_to_anchor=(0, -0.1), frameon=False, handlelength=1.2)
+        columns = max(1, min(4, _LEGEND_CHARACTERS // (max(len(name) for name, _ in moving) + _HANDLE_CHARACTERS)))
+        axes.legend(fontsize=7, ncols=columns, loc="upper left", bbox_to_anchor=(0, -0.1), frameon=False)
+
+
+def _broken(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """With a hole where there was nothing to see: a line across it would be a tale."""
+    drawn = list(points[:1])
+    for (before, _), point in pairwise(points):
+        if point[0] - before > _GAP_S:
+            drawn.append((before, math.nan))
+        drawn.append(point)
+    return drawn
 
 
 def _stack(axes: Axes, series: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> None:

@@ -2,6 +2,7 @@
 
 _SECONDS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
 _BYTES = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
+_THOUSAND = 1000
 _PER_SECOND = {"reqps": " req/s", "ops": " /s"}
 
 
@@ -13,7 +14,8 @@ def as_text(value: float, unit: str) -> str:
         return _scaled(value, _SECONDS)
     if unit == "bytes":
         return _scaled(value, _BYTES)
-    return f"{value:.3g}{_PER_SECOND.get(unit, '')}"
+    written = f"{value:,.0f}" if abs(value) >= _THOUSAND else f"{value:.3g}"
+    return written + _PER_SECOND.get(unit, "")
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
