@@ -27,6 +27,10 @@ from services.common.limits import LOCK_TIMEOUT_S, POOL_ACQUIRE_S
 from services.common.settings import PREFIX, Settings
 
 POSTGRESQL = "postgresql"
+# The last two: a connection that ends at the wrong moment, as in `Database.connection`.
+_UNANSWERED = (
+    OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, AttributeError,
+)  # fmt: skip
 Transaction = PoolConnectionProxy
 Row = asyncpg.Record
 
@@ -84,13 +88,13 @@ class Database:
         try:
             async with asyncio.timeout(within_s):
                 connection = await asyncpg.connect(**self._connect, timeout=within_s)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except _UNANSWERED:
             return False
         timer = asyncio.get_running_loop().call_later(within_s, connection.terminate)
         try:
             # On also on a standby that follows another server.
             return bool(await connection.fetchval("SELECT current_setting('transaction_read_only') = 'off'"))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except _UNANSWERED:
             return False
         finally:
             timer.cancel()

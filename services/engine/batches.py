@@ -76,8 +76,7 @@ class Handling:
                 by_type[type(decoded)].append(delivery)
         # In the order of the mapping: what stands first there is handled first.
         for event_type in self._shape.handlers:
-            group = by_type[event_type]
-            if group:
+            if group := by_type[event_type]:
                 outcomes.update(zip(group, await self._handle_group(event_type, group), strict=True))
         return [outcomes[delivery] for delivery in deliveries]
 
@@ -89,6 +88,8 @@ class Handling:
     def _decode(self, delivery: Delivery) -> Event | RecordError:
         """Once per delivery that is an event."""
         if delivery.event is None:
+            if delivery.record.has_bad_headers:
+                return PoisonError("a header's name is no UTF-8", cause_class="BadHeaders")
             try:
                 event = self._codec.decode(delivery.record.value, delivery.record.key)
             except RecordError as error:
@@ -108,8 +109,7 @@ class Handling:
                 record = partial(self._record, self._shape.handlers[event_type])
                 return [await self._single(partial(record, delivery)) for delivery in group]
             case Networked():
-                call = self._shape.handlers[event_type]
-                return [await self._single(partial(call, delivery.event)) for delivery in group]
+                return [await self._single(partial(self._shape.handlers[event_type], d.event)) for d in group]
             case _:
                 assert_never(self._shape)
 

@@ -46,7 +46,9 @@ class ErrorLog:
         now = time.monotonic()
         if error.fatal() or now >= self._quiet_until.get(error.name(), 0.0):
             self._quiet_until[error.name()] = now + _SAME_ERROR_S
-            log.warning(self._name, error=error.str(), error_class=error.name())
+            # A full disk or a closed pipe: what it raised would come out of the poll that called this.
+            with suppress(OSError, ValueError):
+                log.warning(self._name, error=error.str(), error_class=error.name())
 
 
 class Producer:
@@ -55,6 +57,8 @@ class Producer:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._closing = threading.Event()
+        self._flights: set[_Flight] = set()
+        self._broken: KafkaClientError | None = None
         self._thread = threading.Thread(target=self._poll, name="producer", daemon=True)
         self._thread.start()
 
@@ -75,11 +79,19 @@ class Producer:
         if not records:
             return []
         flight = _Flight(asyncio.get_running_loop(), len(records))
-        for index, record in enumerate(records):
-            while not self._enqueue(record, partial(flight.answered, index)):  # noqa: ASYNC110 - no event tells of room
-                # The queue is full: room comes when something is acknowledged, or timed out at the latest.
-                await asyncio.sleep(_ROOM_POLL_S)
-        return await flight.result
+        self._flights.add(flight)
+        try:
+            # Asked after the flight has been added, and set before those are failed: one of the two sees the other.
+            if self._broken is not None:
+                raise self._broken
+            for index, record in enumerate(records):
+                answered = partial(flight.answered, index)
+                while not (flight.result.done() or self._enqueue(record, answered)):  # noqa: ASYNC110 - as below
+                    # The queue is full. No event tells of room: it comes when something is answered, in time or not.
+                    await asyncio.sleep(_ROOM_POLL_S)
+            return await flight.result
+        finally:
+            self._flights.discard(flight)
 
     async def look(self, topic: str) -> None:
         """Asks for a topic's metadata. Raises DependencyError when no broker answers within KAFKA_ANSWER_S."""
@@ -110,8 +122,13 @@ class Producer:
         return True
 
     def _poll(self) -> None:
-        while not self._closing.is_set():
-            self._client.poll(POLL_INTERVAL_S)
+        try:
+            while not self._closing.is_set():
+                self._client.poll(POLL_INTERVAL_S)
+        except BaseException as error:  # noqa: BLE001 - told to everybody who waits: without this thread nothing is answered
+            self._broken = KafkaClientError(f"Kafka producer: its thread died of {type(error).__name__}: {error}")
+            for flight in self._flights.copy():
+                flight.fail(self._broken)
 
 
 class _Flight:
@@ -135,6 +152,12 @@ class _Flight:
             # The loop is gone when a process ends without waiting for its records: nobody listens any more.
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._land)
+
+    def fail(self, error: KafkaClientError) -> None:
+        """No answer will come any more."""
+        self._fatal = error
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._land)
 
     def _note(self, index: int, error: KafkaError) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 - the client's only name for it

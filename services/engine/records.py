@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Protocol
 
 from services.common.events import Event
@@ -9,11 +10,14 @@ from services.common.events import Event
 Header = tuple[str, bytes | None]
 # (topic, partition number)
 Partition = tuple[str, int]
+_headers_of = methodcaller("headers")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """As it was read. `timestamp_ms` is the producer's or the broker's, as the topic is set."""
+    """As it was read. `timestamp_ms` is the producer's or the broker's, as the topic is set. `headers` is empty when
+    they could not be read: then `has_bad_headers`.
+    """
 
     topic: str
     partition: int
@@ -22,6 +26,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[Header, ...]
+    has_bad_headers: bool = False
 
     @property
     def place(self) -> Partition:
@@ -96,6 +101,8 @@ class PolledMessage(Protocol):
 
 
 def record_of(message: PolledMessage) -> Record:
+    """Once per message: headers that could not be read crash the process when they are asked for again."""
+    headers = _headers(message)
     return Record(
         message.topic() or "",
         message.partition() or 0,
@@ -103,11 +110,18 @@ def record_of(message: PolledMessage) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        _headers(message),
+        headers or (),
+        headers is None,
     )
 
 
-def _headers(message: PolledMessage) -> tuple[Header, ...]:
-    found = message.headers() or ()
+def _headers(message: PolledMessage) -> tuple[Header, ...] | None:
+    """None when a name is no UTF-8. The client library then returns half a list and an error at once. A call in Python
+    may not notice it before the half list is used, which crashes; one made by C code raises a SystemError.
+    """
+    try:
+        found = _headers_of(message) or ()
+    except (SystemError, UnicodeDecodeError):
+        return None
     pairs: Iterable[tuple[str, str | bytes | None]] = found.items() if isinstance(found, dict) else found
     return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)

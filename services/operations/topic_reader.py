@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from services.common.errors import DependencyError
 from services.common.kafka_config import client_config
 from services.common.settings import Settings
-from services.engine.records import Record
+from services.engine.records import Record, record_of
 from services.operations.topic_client import (
     CALL_S,
     Ends,
@@ -140,7 +140,7 @@ def _read_to(consumer: Consumer, ends: Ends, idle_s: float) -> Iterator[list[Rec
             partition = (message.topic() or "", message.partition() or 0)
             offset, end = message.offset() or 0, ends[partition][1]
             if _is_data(message) and offset < end:
-                batch.append(_record(message))
+                batch.append(record_of(message))
             if not _is_data(message) or offset >= end - 1:
                 unread.discard(partition)
         yield batch
@@ -209,21 +209,3 @@ def _is_data(message: Message) -> bool:
     if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's only name for it
         return False
     raise KafkaException(error)
-
-
-def _record(message: Message) -> Record:
-    return Record(
-        topic=message.topic() or "",
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        timestamp_ms=message.timestamp()[1],
-        key=message.key(),
-        value=message.value(),
-        headers=_headers(message),
-    )
-
-
-def _headers(message: Message) -> tuple[tuple[str, bytes | None], ...]:
-    pairs = message.headers() or []
-    pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
-    return tuple((name, value.encode() if isinstance(value, str) else value) for name, value in pairs)

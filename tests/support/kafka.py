@@ -1,9 +1,10 @@
 """What tests do to a cluster that no service does: commit for a group, send records as they please."""
 
 import asyncio
+import ctypes
 from collections.abc import Sequence
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition, cimpl
 from confluent_kafka.admin import AdminClient
 
 from services.common.kafka_config import client_config
@@ -16,6 +17,35 @@ from services.operations.topic_client import translated
 async def send(settings: Settings, records: Sequence[OutgoingRecord]) -> None:
     async with open_producer(settings, client_id="test") as producer:
         await producer.send_all(records)
+
+
+async def send_with_header_name(settings: Settings, record: OutgoingRecord, name: bytes) -> None:
+    """As a client in another language may: Python's takes only names that are text. Straight to librdkafka, whose
+    functions lie behind the client's module.
+    """
+    topic, key, value = record.topic.encode(), record.key or b"", record.value or b""
+    copy, number, size = ctypes.c_int(2), ctypes.c_int, ctypes.c_size_t
+    librdkafka = ctypes.CDLL(cimpl.__file__)
+    librdkafka.rd_kafka_conf_new.restype = librdkafka.rd_kafka_new.restype = ctypes.c_void_p
+
+    def produce() -> None:
+        reason = ctypes.create_string_buffer(512)
+        conf = ctypes.c_void_p(librdkafka.rd_kafka_conf_new())
+        servers = str(settings.kafka_bootstrap_servers).encode()
+        assert librdkafka.rd_kafka_conf_set(conf, b"bootstrap.servers", servers, reason, size(512)) == 0, reason.value
+        producer = ctypes.c_void_p(librdkafka.rd_kafka_new(0, conf, reason, size(512)))
+        assert producer, reason.value
+        try:
+            # The tags of rd_kafka_vtype_t: topic, message flags, value, key, header, end.
+            error = librdkafka.rd_kafka_producev(
+                producer, number(1), topic, number(7), copy, number(4), value, size(len(value)),
+                number(5), key, size(len(key)), number(9), name, b"x", size(1), number(0),
+            )  # fmt: skip
+            assert (error, librdkafka.rd_kafka_flush(producer, 10_000)) == (0, 0)
+        finally:
+            librdkafka.rd_kafka_destroy(producer)
+
+    await asyncio.to_thread(produce)
 
 
 async def commit(settings: Settings, group: str, topic: str, offsets: Sequence[int]) -> None:

@@ -1,5 +1,7 @@
 """Poison and permanent failures use no retry; their bytes arrive untouched."""
 
+import dataclasses
+
 from services.common.codec import load_codec
 from services.common.errors import PermanentError
 from services.common.events import PaymentSucceeded
@@ -7,6 +9,7 @@ from services.common.settings import Settings
 from services.common.topics import Topics
 from services.engine.records import OutgoingRecord, Record
 from tests.support.engine import (
+    WORKER,
     Notebook,
     dead_letters,
     execute,
@@ -19,6 +22,7 @@ from tests.support.engine import (
 )
 from tests.support.events import payment_adjusted, payment_succeeded
 from tests.support.eventually import eventually
+from tests.support.kafka import send_with_header_name
 
 
 async def test_poison_goes_to_the_dead_letters_with_its_raw_bytes(ladder: Settings) -> None:
@@ -47,6 +51,25 @@ async def test_poison_goes_to_the_dead_letters_with_its_raw_bytes(ladder: Settin
     assert {letter.header("retry-attempt") for letter in letters} == {"0"}
     assert await handled(ladder.required_database_url()) == {"ord_9": 1}
     assert await on_tier(ladder, "200ms") == []
+
+
+async def test_a_header_name_that_is_no_text_makes_a_dead_letter_of_its_record_wherever_it_lies(
+    ladder: Settings,
+) -> None:
+    topics = Topics.of(ladder)
+    bad, good = (record_of(ladder, payment_succeeded(order)) for order in ("ord_bad", "ord_good"))
+    for topic in (bad.topic, topics.retry(WORKER, "200ms"), topics.dead_letters(WORKER)):
+        await send_with_header_name(ladder, dataclasses.replace(bad, topic=topic), b"caf\xe9")
+    await put(ladder, good)
+
+    async with running_worker(ladder, Notebook().shape):
+        letters = await eventually(lambda: _all(ladder, 3), every_s=0.5)
+        await eventually(lambda: is_idle(ladder), every_s=0.5)
+
+    assert {(letter.key, letter.value) for letter in letters} == {(bad.key, bad.value)}
+    told = sorted((letter.header("error-kind"), letter.header("error-class")) for letter in letters if letter.headers)
+    assert told == [("poison", "BadHeaders")] * 2
+    assert await handled(ladder.required_database_url()) == {"ord_good": 1}
 
 
 async def test_a_permanent_failure_uses_no_retry(ladder: Settings) -> None:
