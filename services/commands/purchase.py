@@ -1,6 +1,7 @@
 """`coursepay sandbox buy`: a purchase of a system that runs beside a sandbox, from the order to its trace."""
 
 import asyncio
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from services.gateway_api.roles import Role
 from services.gateway_api.tokens import issue_token
 from services.sandbox.catalogue import TIME_ZONE
 from services.sandbox.demo.browser import OrderRefusedError
-from services.sandbox.purchase import STUDENT, Buyer, Purchase, StuckPurchaseError
+from services.sandbox.purchase import Buyer, Purchase, StuckPurchaseError
 
 _TOKEN_LIFETIME = timedelta(minutes=10)
 Json = Mapping[str, Any]
@@ -31,9 +32,10 @@ def buy(
     within: Annotated[float, typer.Option(min=1, help="seconds that each step may take")] = 60,
     trace: Annotated[bool, typer.Option(help="wait for the spans too; needs OTEL_EXPORTER_OTLP_ENDPOINT")] = True,
 ) -> None:
-    """Order, pay and confirm as a student of the sandbox; print the trainer and the trace. Exit code 1 if it sticks."""
-    token = issue_token(Settings.from_environment(), subject=STUDENT, roles=[Role.STUDENT], lifetime=_TOKEN_LIFETIME)
-    buyer = Buyer(gateway_url=gateway_url, sandbox_url=sandbox_url, token=token, within_s=within)
+    """Order, pay and confirm as a new student; print the trainer and the trace. Exit code 1 if it sticks."""
+    student = f"student-{secrets.token_hex(4)}"
+    token = issue_token(Settings.from_environment(), subject=student, roles=[Role.STUDENT], lifetime=_TOKEN_LIFETIME)
+    buyer = Buyer(gateway_url=gateway_url, sandbox_url=sandbox_url, student=student, token=token, within_s=within)
     console = Console(highlight=False, soft_wrap=True)
     try:
         asyncio.run(_buy(buyer, console, with_trace=trace))

@@ -19,7 +19,6 @@ from services.sandbox.demand import Wish
 from services.sandbox.demo.browser import Browser, PlacedOrder
 from services.sandbox.demo.plan import Journey
 
-STUDENT = "student-000001"
 _TIER = 10
 _LOOK_S = 0.5
 # The callback shall be the first to tell: the trace to be shown is its.
@@ -46,8 +45,9 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Buyer:
-    """`token`: of STUDENT."""
+    """`token`: of `student`, who should have bought nothing yet: nobody is in two courses at the same hour."""
 
+    student: str
     gateway_url: str
     sandbox_url: str
     token: str
@@ -56,7 +56,7 @@ class Buyer:
     async def buy(self) -> Purchase:
         """Raises OrderRefusedError, StuckPurchaseError, aiohttp.ClientError."""
         trace_id = secrets.token_hex(16)
-        journey = _journey()
+        journey = _journey(self.student)
         async with self._http(traceparent=f"00-{trace_id}-{secrets.token_hex(8)}-01") as http:
             browser = Browser(
                 http=http,
@@ -69,7 +69,7 @@ class Buyer:
             await browser.confirm(order, await browser.pay(order, journey), journey)
         async with self._http(Authorization=f"Bearer {self.token}") as http:
             payment = await self._decided(http, order)
-            sessions = await _json(http, f"{self.gateway_url}/api/v1/students/{STUDENT}/sessions")
+            sessions = await _json(http, f"{self.gateway_url}/api/v1/students/{self.student}/sessions")
         own = [one for one in sessions["items"] if one["allocationId"] == payment["allocation"]["allocationId"]]
         return Purchase(
             payment=payment,
@@ -115,7 +115,7 @@ async def _json(http: aiohttp.ClientSession, url: str) -> Any:  # noqa: ANN401 -
         return await answer.json()
 
 
-def _journey() -> Journey:
+def _journey(student: str) -> Journey:
     start = (datetime.now(ZoneInfo(TIME_ZONE)) + timedelta(days=7)).date()
     schedule = {
         "startDate": start.isoformat(),
@@ -127,5 +127,5 @@ def _journey() -> Journey:
         "preferredGender": None,
         "location": None,
     }
-    wish = Wish(student_id=STUDENT, course_id=course_id(1), purchase_tier=_TIER, schedule=schedule)
+    wish = Wish(student_id=student, course_id=course_id(1), purchase_tier=_TIER, schedule=schedule)
     return Journey(number=0, starts_s=0, wish=wish, as_form=False, think_s=0, webhook_delay_s=_WEBHOOK_DELAY_S)

@@ -1,7 +1,9 @@
 """deploy/compose.yaml as a newcomer runs it: everything ready, and an order that is paid becomes a course."""
 
 import asyncio
+import re
 import secrets
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,11 @@ from tests.support.tidy import ROOT
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 STUDENT = "student-000001"
 WAIT_S = 400
+# As `make docker-up` does it.
+(_RECIPE,) = re.findall(
+    r"^docker-up:.*\n\t.* exec -T sandbox (.*\\\n.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+)
+BUY = shlex.split(_RECIPE.replace("\\\n", " "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,12 @@ async def test_an_order_is_paid_and_gets_a_trainer_and_every_service_leaves_in_t
                 return (await answer.json())["allocation"]
 
         assert (await eventually(allocation, within_s=60))["status"] == "approved"
+    story = await asyncio.to_thread(composed.compose, "exec", "-T", "sandbox", *BUY)
+    assert re.search(
+        r"^paid .* succeeded .*\ntrainer +trainer-\d+, approved: 10 sessions.*\ntrace ", story, re.MULTILINE
+    )
+    for step in ("payment.succeeded  coursepay-purchase-worker", "trainer.assigned  coursepay-notifier"):
+        assert f"── process {step}" in story
     await asyncio.to_thread(composed.compose, "stop", *SERVICES)
     codes = await asyncio.to_thread(
         composed.compose, "ps", "--all", "--format", "{{.Service}} {{.ExitCode}}", *SERVICES

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,7 @@ from tests.support.tidy import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 IMAGE = "coursepay:tests"
+ADDED_BYTES_MAX = 125_000_000
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp", "--network=host")
 
 
@@ -86,6 +88,14 @@ async def test_a_service_answers_and_leaves_in_time(image: str, settings: Settin
         assert time.monotonic() - began < DRAIN_BUDGET_S
         assert (state["ExitCode"], state["OOMKilled"]) == (0, False), docker("logs", started)
         assert '"event":"service_stopped"' in docker("logs", started)
+
+
+def test_it_adds_little_to_what_it_is_built_on(image: str) -> None:
+    """Half of what an image may weigh; the other half is the base's, whose size is not ours."""
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "deploy" / "Dockerfile").read_text(), re.MULTILINE)
+    ours, base = (int(docker("image", "inspect", "--format", "{{.Size}}", name)) for name in (image, bases[-1]))
+
+    assert ours - base < ADDED_BYTES_MAX
 
 
 def test_it_is_nobody_s_root_and_holds_no_tools_to_build_with(image: str) -> None:
