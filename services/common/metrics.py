@@ -112,7 +112,7 @@ class Metrics(Instruments):
             "coursepay_payments_in_review", "How many payments wait for a person's decision?", OPERATIONS
         )
         self.payment_tasks_given_up = gauge(
-            "coursepay_payment_tasks_given_up", "How many refunds are owed that no attempt could make?", OPERATIONS
+            "coursepay_payment_tasks_given_up", "How many refunds and verifications were given up?", OPERATIONS
         )
         self.captures_without_order = gauge(
             "coursepay_captures_without_order", "How many payments took money for no order of ours?", OPERATIONS

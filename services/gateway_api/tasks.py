@@ -32,7 +32,7 @@ from services.gateway_api.payment_tasks import Task, claim_tasks, finish_task, p
 from services.gateway_api.payments import Meaning
 from services.gateway_api.problems import Problem
 from services.gateway_api.providers import Provider
-from services.gateway_api.providers.verified import is_of_order, payment_of_another_order
+from services.gateway_api.providers.verified import is_of_order, never_captured, payment_of_another_order
 from services.gateway_api.recording import Recorder, open_recorder
 
 log = structlog.get_logger()
@@ -116,8 +116,11 @@ class _Worker:
         await self._recorder.record(fact)
         if fact.meaning in {Meaning.CAPTURED, Meaning.FAILED}:
             await finish_task(self._database, task)
-        else:
-            await self._again(task, error=f"still {fact.meaning}")
+            return
+        if task.attempts >= TASK_ATTEMPTS_MAX:
+            # Nothing was taken for what was bought: that is a person's from now on, unless it is captured after all.
+            await self._recorder.record(never_captured(fact))
+        await self._again(task, error=f"still {fact.meaning}")
 
     async def _reconcile(self, task: Task, provider: Provider, state: Row) -> None:
         paid = bool(state["paid"])

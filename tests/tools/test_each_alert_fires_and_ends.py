@@ -54,7 +54,7 @@ ACTS: dict[str, Act] = {
         money.payments_that_no_rule_settles: {
             "CoursepayCaptureWithoutOrder",
             "CoursepayPaymentsInReview",
-            "CoursepayRefundGivenUp",
+            "CoursepayPaymentTaskGivenUp",
         },
         servers.killed_worker: {"CoursepayServiceAbsent", "CoursepayConsumerBehind"},
     },

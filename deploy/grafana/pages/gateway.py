@@ -51,12 +51,12 @@ PAGE = Page(
                     alert="CoursepayPaymentsInReview",
                 ),
                 Panel(
-                    title="Refunds given up",
-                    question="Does money that is owed go back?",
+                    title="Refunds and verifications given up",
+                    question="Does money that is owed go back, and is what was signed confirmed?",
                     unit="short",
                     queries=[("max(coursepay_payment_tasks_given_up)", "given up")],
                     limit=1,
-                    alert="CoursepayRefundGivenUp",
+                    alert="CoursepayPaymentTaskGivenUp",
                 ),
                 Panel(
                     title="Captures without an order",

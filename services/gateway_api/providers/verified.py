@@ -133,6 +133,16 @@ def payment_of_another_order(fact: VerifiedPayment, *, provider_order_id: str) -
     )
 
 
+def never_captured(fact: VerifiedPayment) -> VerifiedPayment:
+    """Of an authorisation that was asked about until there was no use in asking."""
+    return replace(
+        fact,
+        event="payment.never_captured",
+        body=orjson.dumps({"asked": fact.payment_id, "answer": fact.body.decode(errors="replace")}),
+        meaning=Meaning.FAILED,
+    )
+
+
 def time_of(seconds: object) -> datetime | None:
     """Unix seconds as providers write them; None for anything that is no such number."""
     if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds < _SECONDS_MAX:

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
+from services.gateway_api.limits import TASK_ATTEMPTS_MAX
 from tests.support.books import make_due, outbox_events, payment_row, task_rows
 from tests.support.checkout import confirm, pay, payment_entity, send_webhook, signed_callback
 from tests.support.eventually import eventually
@@ -51,6 +52,24 @@ async def test_verification_finds_another_amount_and_asks_again_about_an_authori
         assert task["done_at"] is None
         assert task["due_at"] > task["created_at"]
         assert [type(event) for event in events] == [PaymentSucceeded]
+
+
+async def test_an_authorisation_that_is_never_captured_is_for_a_person_until_it_is(
+    gateway: Gateway, database_url: str
+) -> None:
+    order = await place_order(gateway, key="key-1")
+    callback = await pay(gateway, order, status="authorized")
+    assert (await confirm(gateway, callback))[0] == 200
+    async with owner_connection(database_url) as connection:
+        await connection.execute("UPDATE payment_tasks SET attempts = $1 WHERE kind = 'verify'", TASK_ATTEMPTS_MAX - 1)
+    await make_due(database_url, "verify")
+    async with task_workers(gateway):
+        await eventually(lambda: _done(database_url, "verify"))
+    assert (await payment_row(database_url, order["orderId"]))["status"] == "review"
+    late = payment_entity(order, callback["razorpay_payment_id"])
+    assert (await send_webhook(gateway, "payment.captured", payment=late))[0] == 200
+    adjusted = [event.status for event in await outbox_events(database_url) if isinstance(event, PaymentAdjusted)]
+    assert adjusted == ["review", "succeeded"]
 
 
 async def test_a_payment_that_the_provider_does_not_know_is_for_a_person(gateway: Gateway, database_url: str) -> None:

@@ -122,6 +122,24 @@ async def test_payments_that_wait_for_a_person_are_counted_until_they_are_settle
     assert await figures() == [0, 0, 0]
 
 
+async def test_a_success_that_nobody_confirmed_counts_until_somebody_does(
+    settings: Settings, database: Database, database_url: str
+) -> None:
+    metrics = metrics_of(settings)
+    async with owner_connection(database_url) as connection:
+        paid = await insert(
+            connection, "payments", status="succeeded", payment_id="pay_1", confirmed_at=datetime.now(UTC)
+        )
+        of_order = {"order_id": paid["order_id"]}
+        done = {"done_at": datetime.now(UTC), "last_error": "away"}
+        await insert(connection, "payment_tasks", **of_order, kind="verify", **done)
+        await sampled(Sampler(settings, database, metrics))
+        assert value(metrics, "coursepay_payment_tasks_given_up") == 1
+        await insert(connection, "payment_facts", **of_order, payment_id="pay_1", status="captured", entity_id="pay_1")
+    await sampled(Sampler(settings, database, metrics))
+    assert value(metrics, "coursepay_payment_tasks_given_up") == 0
+
+
 async def test_a_cause_is_counted_while_its_letters_matter(
     settings: Settings, database: Database, database_url: str
 ) -> None:
