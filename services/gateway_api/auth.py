@@ -73,6 +73,11 @@ class Authenticator:
         return Caller(subject=found[0], roles=found[1])
 
 
+def is_machine(request: web.Request) -> bool:
+    """Whether it says so."""
+    return _API_KEY.fullmatch(request.headers.get(hdrs.AUTHORIZATION, "")) is not None
+
+
 def remember_caller(request: web.Request, caller: Caller) -> None:
     request[_CALLER] = caller
 

@@ -5,8 +5,10 @@ success now; under `capture` the provider is asked first, and a slow answer is a
 finishes. Kafka has no part in this.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -18,7 +20,7 @@ from services.common.telemetry import exemplar_of
 from services.gateway_api.answers import ConfirmAnswer, ConfirmPendingAnswer
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.json_answers import answer
-from services.gateway_api.limits import BODY_BYTES_MAX, CAPTURE_FETCH_S, CONFIRM_AGAIN_S, FORM_FIELDS_MAX
+from services.gateway_api.limits import BODY_BYTES_MAX, CAPTURE_FETCH_S, CONFIRM_AGAIN_S, CONFIRM_S, FORM_FIELDS_MAX
 from services.gateway_api.payment_rows import Recorded
 from services.gateway_api.payments import Meaning
 from services.gateway_api.problems import Problem
@@ -74,34 +76,40 @@ class _Confirmation:
         note(request, paymentId=said.payment_id)
         if self._asks_first:
             return await self._claim(request, provider, said)
-        return _told(request, said, await self._recorder.record(said))
+        return _told(request, said.payment_id, await self._recorder.record(said))
 
     async def _claim(self, request: web.Request, provider: Provider, said: VerifiedPayment) -> tuple[web.Response, str]:
         assert said.payment_id is not None
+        deadline = asyncio.get_running_loop().time() + CONFIRM_S
         claimed = await self._recorder.record(replace(said, meaning=Meaning.CLAIMED))
         if claimed.order_id is None or claimed.accepted is not None:
-            return _told(request, said, claimed)
+            return _told(request, said.payment_id, claimed)
         try:
-            fact = await provider.fetch_payment(said.payment_id, within_s=CAPTURE_FETCH_S)
-        except (DependencyError, ProviderRefusedError):
+            async with asyncio.timeout_at(deadline):
+                fact = await provider.fetch_payment(said.payment_id, within_s=CAPTURE_FETCH_S)
+                recorded = await self._recorder.record(fact)
+        except (DependencyError, ProviderRefusedError, TimeoutError):
+            # What was claimed is stored: a webhook or the reconciler finishes it.
             return _pending(request, claimed)
-        return _told(request, said, replace(await self._recorder.record(fact), new=claimed.new))
+        return _told(request, said.payment_id, replace(recorded, new=claimed.new))
 
     async def _ask(self, request: web.Request, provider: Provider, order_id: str) -> tuple[web.Response, str]:
-        """A provider that signs no callback is asked: the browser's word starts the question, and proves nothing."""
+        """A provider that signs no callback is asked: the browser's word starts the question, and proves nothing.
+        Anybody can bring it, so it is asked no more once the order is paid.
+        """
+        deadline = asyncio.get_running_loop().time() + CONFIRM_S
         known = await self._recorder.find(provider.name, order_id)
         if known is None:
             raise _unknown_order()
-        try:
-            found = await provider.fetch_order(order_id, within_s=CAPTURE_FETCH_S)
-        except (DependencyError, ProviderRefusedError):
-            return _pending(request, known)
-        for fact in found:
-            # The browser's question is one fact, however often it is asked and whatever else has changed since.
-            asked = replace(fact, event="confirm", cumulative=None)
-            known = await self._recorder.record(asked)
-            if known.accepted == fact.payment_id:
-                return _told(request, asked, known)
+        if known.accepted is not None:
+            return _told(request, known.accepted, known)
+        with suppress(DependencyError, ProviderRefusedError, TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                for fact in await provider.fetch_order(order_id, within_s=CAPTURE_FETCH_S):
+                    # The browser's question is one fact, however often it is asked and whatever has changed since.
+                    known = await self._recorder.record(replace(fact, event="confirm", cumulative=None))
+                    if known.accepted == fact.payment_id:
+                        return _told(request, fact.payment_id, known)
         return _pending(request, known)
 
 
@@ -136,13 +144,13 @@ def _provider_of(fields: Fields, providers: Mapping[str, Provider]) -> Provider:
     return provider
 
 
-def _told(request: web.Request, said: VerifiedPayment, recorded: Recorded) -> tuple[web.Response, str]:
+def _told(request: web.Request, payment_id: str | None, recorded: Recorded) -> tuple[web.Response, str]:
     if recorded.order_id is None:
         raise _unknown_order()
     note(request, orderId=recorded.order_id)
     if recorded.accepted is None or recorded.confirmed_at is None:
         return _pending(request, recorded)
-    if recorded.accepted != said.payment_id:
+    if recorded.accepted != payment_id:
         raise Problem(
             "order-already-paid",
             409,

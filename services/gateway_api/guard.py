@@ -1,9 +1,9 @@
 """Before any handler runs: Content-Encoding, token, role, rate limit, body size and time, all from endpoints.py."""
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from services.gateway_api.auth import Authenticator, Caller, remember_caller
+from services.gateway_api.auth import Authenticator, Caller, is_machine, remember_caller
 from services.gateway_api.endpoint import Endpoint
 from services.gateway_api.endpoints import endpoint_of
 from services.gateway_api.limits import BODY_READ_S
@@ -24,7 +24,7 @@ def guarding(authenticator: Authenticator, rate_limits: RateLimits, *, body_read
         if endpoint.reads_body:
             refuse_encoded_body(request)
         if endpoint.roles:
-            caller = await authenticator.identify(request)
+            caller = await _identify(request, authenticator, rate_limits)
             rate_limits.count_request(caller.subject)
             _require_role(caller, endpoint)
             remember_caller(request, caller)
@@ -38,6 +38,19 @@ def guarding(authenticator: Authenticator, rate_limits: RateLimits, *, body_read
             raise
 
     return guard
+
+
+async def _identify(request: web.Request, authenticator: Authenticator, rate_limits: RateLimits) -> Caller:
+    """A machine's key is looked up in the database, so that an address that guesses is refused before."""
+    address = request.remote or ""
+    if is_machine(request):
+        rate_limits.refuse_guessing(address)
+    try:
+        return await authenticator.identify(request)
+    except Problem as problem:
+        if problem.status == 401 and hdrs.AUTHORIZATION in request.headers:
+            rate_limits.count_bad_credentials(address)
+        raise
 
 
 def _require_role(caller: Caller, endpoint: Endpoint) -> None:

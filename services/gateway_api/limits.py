@@ -20,6 +20,7 @@ PAGE_ITEMS_MAX = 200
 START_DATE_DAYS_MAX = 400
 
 BAD_SIGNATURES_MAX = 100
+BAD_CREDENTIALS_MAX = 100
 SUBJECT_REQUESTS_MAX = 300
 RATE_WINDOW_S = 10
 
@@ -67,6 +68,8 @@ OUTBOX_BLOCKED_WAIT_MAX_S = 600.0
 
 # Under the policy `capture` a browser waits so long for the provider's word.
 CAPTURE_FETCH_S = 1.2
+# All that happens before the answer: without one it is 202.
+CONFIRM_S = 1.8
 CONFIRM_AGAIN_S = 2
 # How often a page may ask about a payment that is on its way.
 POLL_S_MIN, POLL_S_MAX = 2, 60

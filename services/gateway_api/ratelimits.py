@@ -1,7 +1,7 @@
-"""Rate limits, in memory of each process: bad signatures per address, everything else per subject.
+"""Rate limits, in memory of each process: bad signatures and bad credentials per address, everything else per subject.
 
 A valid signature is never limited, because it is checked before it is counted. RATE_LIMITS=off lifts the limit per
-subject only: guessing signatures stays slow.
+subject only: guessing stays slow.
 """
 
 import math
@@ -13,7 +13,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from services.common.metrics import Metrics
-from services.gateway_api.limits import BAD_SIGNATURES_MAX, RATE_WINDOW_S, SUBJECT_REQUESTS_MAX
+from services.gateway_api.limits import BAD_CREDENTIALS_MAX, BAD_SIGNATURES_MAX, RATE_WINDOW_S, SUBJECT_REQUESTS_MAX
 from services.gateway_api.problems import Problem
 
 
@@ -26,11 +26,22 @@ class RateLimits:
         # A fixed window is one counter per key. The moving one keeps an empty list for every address it ever saw.
         self._window = FixedWindowRateLimiter(MemoryStorage())
         self._bad_signatures = RateLimitItemPerSecond(BAD_SIGNATURES_MAX, RATE_WINDOW_S, namespace="signature")
+        self._bad_credentials = RateLimitItemPerSecond(BAD_CREDENTIALS_MAX, RATE_WINDOW_S, namespace="credentials")
         self._requests = RateLimitItemPerSecond(SUBJECT_REQUESTS_MAX, RATE_WINDOW_S, namespace="subject")
 
     def count_bad_signature(self, address: str) -> None:
         """Raises Problem 429 from the 101st within 10 s on."""
         self._hit(self._bad_signatures, _network_of(address))
+
+    def count_bad_credentials(self, address: str) -> None:
+        """Raises Problem 429 from the 101st within 10 s on."""
+        self._hit(self._bad_credentials, _network_of(address))
+
+    def refuse_guessing(self, address: str) -> None:
+        """Raises Problem 429 where count_bad_credentials would. A good key at the same address waits as well."""
+        who = _network_of(address)
+        if not self._window.test(self._bad_credentials, who):
+            self._refuse(self._bad_credentials, who)
 
     def count_request(self, subject: str) -> None:
         """Raises Problem 429 above the limit."""
@@ -38,8 +49,10 @@ class RateLimits:
             self._hit(self._requests, subject)
 
     def _hit(self, limit: RateLimitItemPerSecond, who: str) -> None:
-        if self._window.hit(limit, who):
-            return
+        if not self._window.hit(limit, who):
+            self._refuse(limit, who)
+
+    def _refuse(self, limit: RateLimitItemPerSecond, who: str) -> None:
         self._metrics.rate_limited.inc()
         free_at = self._window.get_window_stats(limit, who).reset_time
         wait_s = max(1, min(RATE_WINDOW_S, math.ceil(free_at - time.time())))

@@ -1,5 +1,6 @@
 """Stripe's page brings no signature, and the policy `capture` trusts none: the provider's own word decides."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from services.common.events import PaymentAdjusted, PaymentSucceeded
 from tests.support.books import fact_rows, outbox_events, payment_row, task_rows
 from tests.support.checkout import CONFIRM, confirm, pay, payment_entity, send_stripe_webhook, send_webhook
-from tests.support.gateway import Gateway, add_course, place_order, running_gateway
+from tests.support.eventually import eventually
+from tests.support.gateway import Gateway, add_course, owner_connection, place_order, running_gateway
 
 
 async def _ask(gateway: Gateway, intent_id: str) -> tuple[int, dict[str, object], str | None]:
@@ -113,6 +115,26 @@ async def test_under_the_policy_capture_a_provider_that_is_away_means_later(data
         async with gateway.http.put(control, json={}) as answer:
             assert answer.status == 200
         assert (await confirm(gateway, fields))[0] == 200
+
+
+async def test_a_slow_provider_and_then_a_held_row_mean_later_too(database_url: str, tmp_path: Path) -> None:
+    await add_course(database_url)
+    async with running_gateway(database_url, tmp_path, confirm_policy="capture") as gateway:
+        order = await place_order(gateway, key="key-1")
+        fields = await pay(gateway, order)
+        slow = {"provider": {"slowRate": 1, "slowS": 1.0}}
+        async with gateway.http.put(f"{gateway.settings.razorpay_base_url}/control/failures", json=slow) as answer:
+            assert answer.status == 200
+        confirmation = asyncio.create_task(confirm(gateway, fields))
+
+        async def is_claimed() -> bool:
+            return bool(await fact_rows(database_url))
+
+        await eventually(is_claimed, every_s=0.05)
+        async with owner_connection(database_url) as connection, connection.transaction():
+            await connection.execute("SELECT FROM payments WHERE order_id = $1 FOR UPDATE", order["orderId"])
+            # Not the sum of what each may take: a 503 after more than two seconds.
+            assert (await confirmation)[0] == 202
 
 
 def _charge(order: Mapping[str, Any]) -> dict[str, object]:

@@ -3,7 +3,7 @@ import pytest
 from services.common.metrics import Metrics
 from services.common.settings import Settings
 from services.common.topics import Topics
-from services.gateway_api.limits import BAD_SIGNATURES_MAX, SUBJECT_REQUESTS_MAX
+from services.gateway_api.limits import BAD_CREDENTIALS_MAX, BAD_SIGNATURES_MAX, SUBJECT_REQUESTS_MAX
 from services.gateway_api.problems import Problem
 from services.gateway_api.ratelimits import RateLimits
 
@@ -23,6 +23,19 @@ def test_the_hundred_and_first_is_429_and_counted_and_others_are_not_touched() -
     assert 1 <= int(refused.value.headers["Retry-After"]) <= 10
     assert metrics.registry.get_sample_value("coursepay_rate_limited_total") == 1
     limits.count_bad_signature("192.0.2.2")
+
+
+def test_an_address_that_guesses_keys_is_refused_before_the_next_guess() -> None:
+    limits, metrics = _limits(subjects_limited=False)
+    for _ in range(BAD_CREDENTIALS_MAX):
+        limits.refuse_guessing("192.0.2.1")
+        limits.count_bad_credentials("192.0.2.1")
+    with pytest.raises(Problem) as refused:
+        limits.refuse_guessing("192.0.2.1")
+    assert refused.value.status == 429
+    assert metrics.registry.get_sample_value("coursepay_rate_limited_total") == 1
+    limits.refuse_guessing("192.0.2.2")
+    limits.count_bad_signature("192.0.2.1")
 
 
 def test_an_ipv6_network_is_one_caller() -> None:
