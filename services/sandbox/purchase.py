@@ -23,8 +23,17 @@ _TIER = 10
 _LOOK_S = 0.5
 # The callback shall be the first to tell: the trace to be shown is its.
 _WEBHOOK_DELAY_S = 2.0
-# Workers hand their spans over every few seconds.
-_LAST_STEPS = ("process trainer.assigned", "process allocation.pending")
+# Each process hands its spans over when it likes, so the last step may be told before the first.
+_STEPS = {
+    ("POST /api/v1/payments/confirm", "coursepay-gateway"),
+    ("process payment.succeeded", "coursepay-purchase-worker"),
+    ("process purchase.created", "coursepay-assignment-worker"),
+    ("process purchase.created", "coursepay-notifier"),
+}
+_LAST_STEPS = {
+    ("process trainer.assigned", "coursepay-notifier"),
+    ("process allocation.pending", "coursepay-notifier"),
+}
 Json = Mapping[str, Any]
 Found = TypeVar("Found")
 
@@ -79,10 +88,11 @@ class Buyer:
         )
 
     async def trace_of(self, purchase: Purchase) -> Sequence[Json]:
-        """The spans, once the last message's is among them. Raises StuckPurchaseError."""
+        """The spans, once those of all steps are among them. Raises StuckPurchaseError."""
 
         def is_whole(spans: Sequence[Json]) -> bool:
-            return any(span["name"].startswith(_LAST_STEPS) for span in spans)
+            seen = {(span["name"], span["service"]) for span in spans}
+            return seen >= _STEPS and not seen.isdisjoint(_LAST_STEPS)
 
         async with self._http() as http:
 
