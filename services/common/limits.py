@@ -18,7 +18,12 @@ PARKED_RECORDS_MAX = 2_000
 PARKED_BYTES_MAX = 16 * 1024 * 1024
 RETRY_JITTER = 0.1
 REVOKE_BUDGET_S = 10.0
+# In a revoke, on the thread that polls: with REVOKE_BUDGET_S less than a poll may be late.
+COMMIT_ANSWER_S = 3.0
 DRAIN_BUDGET_S = 20.0
+# After the drain: a stop ends within a grace period of 30 s even when Kafka is silent. What is uncommitted comes again.
+CLOSE_BUDGET_S = 5.0
+PRODUCER_CLOSE_S = 4.0
 DELIVERY_TIMEOUT_S = 10.0
 PROBE_INTERVAL_S = 1.0
 # A worker with nothing to do asks Kafka something now and then, and takes a longer silence for an outage.

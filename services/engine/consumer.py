@@ -11,19 +11,18 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from functools import partial
-from typing import Protocol
 
 import structlog
 from confluent_kafka import Consumer as Client
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from services.common.kafka_config import consumer_config
-from services.common.limits import BATCH_RECORDS_MAX, POLL_INTERVAL_S, REVOKE_BUDGET_S
+from services.common.limits import BATCH_RECORDS_MAX, CLOSE_BUDGET_S, COMMIT_ANSWER_S, POLL_INTERVAL_S, REVOKE_BUDGET_S
 from services.common.settings import Settings
+from services.engine.dispatch import Listener
 from services.engine.producer import ErrorLog, KafkaClientError
 from services.engine.records import Partition, Record, record_of
 
@@ -34,19 +33,6 @@ Fetched = tuple[Record, int]
 _PENDING_RECORDS_MAX = BATCH_RECORDS_MAX + 100
 _ANSWER_MARGIN_S = 2.0
 log = structlog.get_logger()
-
-
-class Listener(Protocol):
-    """Who the records are for. Called on the event loop, in the order in which things happened."""
-
-    def assigned(self, generations: Mapping[Partition, int]) -> None: ...
-
-    def revoked(self, partitions: Collection[Partition]) -> Coroutine[None, None, Offsets]:
-        """Finishes what is in flight, within REVOKE_BUDGET_S; returns what to commit."""
-
-    def lost(self, partitions: Collection[Partition]) -> None: ...
-
-    def committed(self, offsets: Offsets) -> None: ...
 
 
 class GroupConsumer:
@@ -101,8 +87,12 @@ class GroupConsumer:
         self._commands.put(lambda client: self._commit(client, offsets))
 
     def close(self) -> None:
-        """Leaves the group, which revokes every partition: `run` returns when that is done."""
+        """Leaves the group, which revokes every partition: `run` returns when that is done. librdkafka waits for a
+        broker that is silent longer than a stop may take: then `run` raises, and the process leaves the thread behind.
+        """
         self._closing.set()
+        late = KafkaClientError(f"Kafka consumer: not closed within {CLOSE_BUDGET_S:g} s")
+        self._loop.call_later(CLOSE_BUDGET_S, self._end, late)
 
     # -- on the poll thread --
 
@@ -172,15 +162,24 @@ class GroupConsumer:
 
     def _commit(self, client: Client, offsets: Offsets) -> None:
         ours = {place: offset for place, offset in offsets.items() if place in self._generations}
-        self._commit_positions(partial(client.commit, asynchronous=True), ours)
+        self._commit_positions(client, ours)
 
-    def _commit_positions(self, commit: Callable[..., object], offsets: Offsets) -> None:
-        if not offsets:
-            return
+    def _commit_positions(self, client: Client, offsets: Offsets) -> list[TopicPartition]:
+        positions = [TopicPartition(*place, offset) for place, offset in offsets.items()]
         try:
-            commit(offsets=[TopicPartition(*place, offset) for place, offset in offsets.items()])
+            if positions:
+                client.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
             # Uncommitted work is committed with the next, or comes again.
+            self._on_error(error.args[0])
+        return positions
+
+    def _await_commit(self, client: Client, positions: list[TopicPartition]) -> None:
+        """A synchronous commit has no deadline, a question has: its answer comes after that to the commit before it."""
+        try:
+            if positions:
+                client.committed(positions, timeout=COMMIT_ANSWER_S)
+        except KafkaException as error:
             self._on_error(error.args[0])
 
     def _on_assign(self, client: Client, partitions: list[TopicPartition]) -> None:
@@ -206,7 +205,7 @@ class GroupConsumer:
             except (TimeoutError, CancelledError):
                 log.warning("revoked_without_commit", partitions=len(places))
                 offsets = {}
-            self._commit_positions(partial(client.commit, asynchronous=False), offsets)
+            self._await_commit(client, self._commit_positions(client, offsets))
         client.incremental_unassign(partitions)
 
     def _on_lost(self, client: Client, partitions: list[TopicPartition]) -> None:

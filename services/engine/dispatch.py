@@ -1,9 +1,25 @@
-"""Starts work as tasks: so many at once, never two of one key, in order per key."""
+"""Starts work as tasks: so many at once, never two of one key, in order per key. And who hears of partitions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from typing import Protocol
+
+from services.engine.records import Partition
 
 Work = Callable[[], Awaitable[None]]
+
+
+class Listener(Protocol):
+    """Who the records are for. Called on the event loop, in the order in which things happened."""
+
+    def assigned(self, generations: Mapping[Partition, int]) -> None: ...
+
+    def revoked(self, partitions: Collection[Partition]) -> Coroutine[None, None, Mapping[Partition, int]]:
+        """Finishes what is in flight, within REVOKE_BUDGET_S; returns what to commit."""
+
+    def lost(self, partitions: Collection[Partition]) -> None: ...
+
+    def committed(self, offsets: Mapping[Partition, int]) -> None: ...
 
 
 class Dispatcher:

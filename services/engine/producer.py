@@ -18,7 +18,7 @@ from confluent_kafka import Producer as Client
 
 from services.common.errors import CoursepayError, DependencyError, PermanentError, RecordError
 from services.common.kafka_config import producer_config
-from services.common.limits import DELIVERY_TIMEOUT_S, KAFKA_ANSWER_S, POLL_INTERVAL_S
+from services.common.limits import KAFKA_ANSWER_S, POLL_INTERVAL_S, PRODUCER_CLOSE_S
 from services.common.settings import Settings
 from services.engine.records import OutgoingRecord
 
@@ -102,12 +102,12 @@ class Producer:
             raise DependencyError(f"Kafka: {told.str()}", dependency=KAFKA, cause_class=told.name()) from error
 
     async def close(self) -> None:
-        """Gives what is in flight DELIVERY_TIMEOUT_S to be acknowledged."""
-        unsent = await asyncio.to_thread(self._client.flush, DELIVERY_TIMEOUT_S)
+        """Gives what is in flight PRODUCER_CLOSE_S to be acknowledged."""
+        unsent = await asyncio.to_thread(self._client.flush, PRODUCER_CLOSE_S)
         if unsent:
             log.warning("producer_closed_with_unsent_records", records=unsent)
         self._closing.set()
-        await asyncio.to_thread(self._thread.join, DELIVERY_TIMEOUT_S)
+        await asyncio.to_thread(self._thread.join, PRODUCER_CLOSE_S)
 
     def _enqueue(self, record: OutgoingRecord, answered: "partial[None]") -> bool:
         """False when there is no room."""
@@ -180,7 +180,7 @@ class _Flight:
 
 @asynccontextmanager
 async def open_producer(settings: Settings, client_id: str) -> AsyncIterator[Producer]:
-    """Needs no Kafka to start. On exit what is in flight gets DELIVERY_TIMEOUT_S."""
+    """Needs no Kafka to start. On exit what is in flight gets PRODUCER_CLOSE_S."""
     producer = Producer(Client({**producer_config(settings, client_id), "error_cb": ErrorLog("kafka_producer_error")}))
     try:
         yield producer
