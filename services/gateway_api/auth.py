@@ -70,7 +70,8 @@ class Authenticator:
         found = await find_machine(self._database, key) if is_machine_key(key) else None
         if found is None:
             raise _unauthorized("The key is unknown, revoked or past its end.")
-        return Caller(subject=found[0], roles=found[1])
+        # No person's id has a colon, so that a machine is never taken for one.
+        return Caller(subject=f"machine:{found[0]}", roles=found[1])
 
 
 def is_machine(request: web.Request) -> bool:

@@ -4,10 +4,11 @@ Tables, all read only: orders, payments, payment_facts.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.common.database import Transaction
-from services.gateway_api.payment_rows import Recorded, fact_of
-from services.gateway_api.payments import Fact
+from services.gateway_api.payment_rows import Recorded, Told, fact_of
+from services.gateway_api.payments import Fact, Meaning
 from services.gateway_api.providers import VerifiedPayment
 
 _FIND = """
@@ -37,6 +38,34 @@ SELECT fact.id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.
  WHERE fact.order_id IS NULL AND orders.order_id = $1
  ORDER BY id
 """
+# Not accepted yet, a payment is known by what the provider itself has said about it.
+_OF_PAYMENT = """
+SELECT wanted.payment_id, COALESCE(
+           (SELECT orders.provider_order_id FROM payments JOIN orders ON orders.order_id = payments.order_id
+             WHERE payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id),
+           (SELECT fact.provider_order_id FROM payment_facts fact
+             WHERE fact.provider = wanted.provider AND fact.entity_id = wanted.payment_id AND fact.status = ANY ($3)
+               AND fact.provider_order_id IS NOT NULL ORDER BY fact.id DESC LIMIT 1)) AS provider_order_id
+  FROM unnest($1::text[], $2::text[]) AS wanted (provider, payment_id)
+"""
+_SAID_BY_PROVIDER = [Meaning.CAPTURED, Meaning.AUTHORIZED]
+
+
+async def with_orders(transaction: Transaction, told: Sequence[Told]) -> Sequence[Told]:
+    """A provider may leave out the order of a refund or dispute; its payment names it."""
+    wanted = [one.fact for one in told if one.fact.provider_order_id is None and one.fact.payment_id is not None]
+    if not wanted:
+        return told
+    rows = await transaction.fetch(
+        _OF_PAYMENT, [fact.provider for fact in wanted], [fact.payment_id for fact in wanted], _SAID_BY_PROVIDER
+    )
+    known = {row["payment_id"]: row["provider_order_id"] for row in rows}
+    return [
+        replace(one, fact=replace(one.fact, provider_order_id=known.get(one.fact.payment_id)))
+        if one.fact in wanted
+        else one
+        for one in told
+    ]
 
 
 async def read_facts(connection: Transaction, order_id: str) -> list[Fact]:

@@ -7,7 +7,6 @@ Tables: orders (read), payments, payment_facts, payment_tasks, and outbox throug
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -16,6 +15,7 @@ from services.common.codec import Codec
 from services.common.database import Row, Transaction
 from services.common.outbox import add_events
 from services.gateway_api.payment_changes import Change, change_of
+from services.gateway_api.payment_reads import with_orders
 from services.gateway_api.payment_rows import Recorded, Told, fact_of, order_of, payment_of
 from services.gateway_api.payment_tasks import open_tasks
 from services.gateway_api.payments import Fact, Meaning
@@ -33,12 +33,6 @@ SELECT orders.provider, orders.provider_order_id, orders.order_id, orders.studen
    FOR UPDATE OF payments
 """
 _LOCK_FREE = _LOCK.rstrip() + " SKIP LOCKED\n"
-_OF_PAYMENT = """
-SELECT payments.payment_id, orders.provider_order_id
-  FROM unnest($1::text[], $2::text[]) AS wanted (provider, payment_id)
-  JOIN payments ON payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id
-  JOIN orders ON orders.order_id = payments.order_id
-"""
 # A fact that came before its order was known belongs to it from now on. OFFSET 0 keeps the planner at one look into an
 # index for each order; it would read the whole table while its statistics lag behind.
 _STORE = """
@@ -98,7 +92,7 @@ class Writer:
         """One for each of `told`. Without `wait`: None for one whose order is not known, or whose payment row someone
         else holds. With it the row is waited for, and a provider's fact about no order of ours is kept as well.
         """
-        told = await _with_orders(transaction, told)
+        told = await with_orders(transaction, told)
         rows = await _lock(transaction, told, wait=wait)
         kept = [one for one in told if _key(one) in rows or (wait and _is_kept_without_order(one.fact))]
         stored = await _store(transaction, kept, rows) if kept else []
@@ -164,23 +158,6 @@ def _tell_strangers(stored: Sequence[Row]) -> None:
     for row in stored:
         if row["order_id"] is None and row["status"] == Meaning.CAPTURED:
             log.error("capture_without_order", provider=row["provider"], paymentId=row["payment_id"])
-
-
-async def _with_orders(transaction: Transaction, told: Sequence[Told]) -> Sequence[Told]:
-    """A provider may leave out the order of a refund or dispute; its payment names it."""
-    wanted = [one.fact for one in told if one.fact.provider_order_id is None and one.fact.payment_id is not None]
-    if not wanted:
-        return told
-    rows = await transaction.fetch(
-        _OF_PAYMENT, [fact.provider for fact in wanted], [fact.payment_id for fact in wanted]
-    )
-    known = {row["payment_id"]: row["provider_order_id"] for row in rows}
-    return [
-        replace(one, fact=replace(one.fact, provider_order_id=known.get(one.fact.payment_id)))
-        if one.fact in wanted
-        else one
-        for one in told
-    ]
 
 
 async def _lock(transaction: Transaction, told: Sequence[Told], *, wait: bool) -> dict[_Key, Row]:

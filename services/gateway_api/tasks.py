@@ -154,10 +154,11 @@ class _Worker:
             refund = await provider.refund(
                 task.payment_id, amount_minor=task.amount_minor, key=str(task.id), within_s=TASK_CALL_S
             )
-            log.info("refund_sent", orderId=task.order_id, paymentId=task.payment_id)
-            # A provider that names no order with a refund was asked about one of ours.
-            known = replace(refund, provider_order_id=refund.provider_order_id or task.provider_order_id)
-            await self._recorder.record(known)
+            log.info("refund_sent" if refund else "refund_not_needed", orderId=task.order_id, paymentId=task.payment_id)
+            if refund is not None:
+                # A provider that names no order with a refund was asked about one of ours.
+                known = replace(refund, provider_order_id=refund.provider_order_id or task.provider_order_id)
+                await self._recorder.record(known)
             await finish_task(self._database, task)
         else:
             await self._again(task, error=f"still {fact.meaning}")

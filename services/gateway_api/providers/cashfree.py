@@ -100,10 +100,14 @@ class Cashfree:
             raise _no_sense()
         return captured or found[-1]
 
-    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> VerifiedPayment:
+    async def refund(
+        self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float
+    ) -> VerifiedPayment | None:
         """Cashfree wants an amount always; what is left is what was captured without the refunds so far."""
         if amount_minor is None:
             amount_minor = await self._left(payment_id, within_s=within_s)
+            if amount_minor <= 0:
+                return None
         wanted = {"refund_id": key.replace("-", ""), "refund_amount": _major(amount_minor)}
         path = f"/pg/orders/{payment_id}/refunds"
         answered = await self._call("POST", path, json=wanted, key=key, within_s=within_s)

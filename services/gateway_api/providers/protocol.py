@@ -51,8 +51,12 @@ class Provider(Protocol):
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         """One payment, as it is now."""
 
-    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> VerifiedPayment:
-        """The refund as it is now. `amount_minor` None: all that is left. A repeated `key` refunds once."""
+    async def refund(
+        self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float
+    ) -> VerifiedPayment | None:
+        """The refund as it is now. `amount_minor` None: all that is left, and the answer None when nothing is. A
+        repeated `key` refunds once.
+        """
 
     def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
         """Every payment, refund and dispute that was made in that time, as it is now. An order is named where the

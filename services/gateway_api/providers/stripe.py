@@ -17,7 +17,7 @@ from services.common.errors import DependencyError
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
 from services.gateway_api.providers.lists import read_items
-from services.gateway_api.providers.protocol import ProviderOrder
+from services.gateway_api.providers.protocol import ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.stripe_entities import Dispute, Intent, Known, Refund, read_known, told_by
 from services.gateway_api.providers.verified import (
     InvalidSignatureError,
@@ -33,6 +33,8 @@ NAME = "stripe"
 TOLERANCE_S = 300
 _SIGNATURES_MAX = 10
 _PAGE_ITEMS = 100
+# Whose reason matters.
+_REFUSED = frozenset({400})
 _is_intent = re.compile(r"pi_[A-Za-z0-9]{1,61}").fullmatch
 _is_timestamp = re.compile(r"[0-9]{1,12}").fullmatch
 
@@ -92,12 +94,21 @@ class Stripe:
             return unknown_payment(answered.proof, provider=NAME, payment_id=payment_id, answer=answered.data)
         return _fetched(answered, Intent, answered.data)
 
-    async def refund(self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float) -> VerifiedPayment:
+    async def refund(
+        self, payment_id: str, *, amount_minor: int | None, key: str, within_s: float
+    ) -> VerifiedPayment | None:
         form = {"payment_intent": payment_id}
         if amount_minor is not None:
             form["amount"] = str(amount_minor)
         headers = {"Idempotency-Key": key}
-        answered = await self._api.call("POST", "/v1/refunds", form=form, headers=headers, within_s=within_s)
+        answered = await self._api.call(
+            "POST", "/v1/refunds", form=form, headers=headers, absent=_REFUSED, within_s=within_s
+        )
+        if not answered.found:
+            is_back = member(answered.data, "error", "code") == "charge_already_refunded"
+            if not is_back or amount_minor is not None:
+                raise ProviderRefusedError(NAME, 400)
+            return None
         return _fetched(answered, Refund, answered.data)
 
     async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from services.gateway_api.roles import Role
+from tests.support.checkout import confirm, signed_callback
 from tests.support.command import run_coursepay
 from tests.support.gateway import Gateway, owner_connection, place_order
 
@@ -58,6 +60,24 @@ async def test_a_key_works_within_its_roles_until_it_is_revoked(
         ("ops-2", "key.revoke", "crm", "it leaked"),
     ]
     assert key not in everything
+
+
+async def test_what_a_machine_does_is_not_taken_for_a_person_s(
+    gateway: Gateway, directory: Path, database_url: str
+) -> None:
+    key = await _create(gateway, directory, "finance-1", "finance")
+    order = await place_order(gateway, key="key-1")
+    await confirm(gateway, signed_callback(gateway, order["providerOrderId"], "pay_1"))
+    headers = {"Authorization": f"ApiKey {key}", "Idempotency-Key": "k-1"}
+    path = f"/api/v1/admin/payments/{order['orderId']}/refund"
+    refund = {"json": {"reason": "a test"}, "headers": headers}
+    assert (await gateway.call("POST", path, **refund))[0] == 202
+    # A person of that name has not sent this: it is another request, which meets the first.
+    person = gateway.headers(Role.FINANCE, subject="finance-1") | {"Idempotency-Key": "k-1"}
+    assert (await gateway.call("POST", path, json={"reason": "a test"}, headers=person))[0] == 409
+    async with owner_connection(database_url) as connection:
+        actors = await connection.fetch("SELECT actor FROM audit_log WHERE action = 'payment.refund'")
+    assert [row["actor"] for row in actors] == ["machine:finance-1"]
 
 
 async def test_a_key_ends_by_itself(gateway: Gateway, directory: Path, database_url: str) -> None:

@@ -3,10 +3,21 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from services.common.events import PaymentAdjusted, PaymentSucceeded
+from services.gateway_api.providers import ProviderRefusedError
 from services.gateway_api.roles import Role
 from tests.support.books import fact_rows, outbox_events, payment_row, task_rows
-from tests.support.checkout import Json, confirm, pay, payment_entity, send_webhook, signed_callback
+from tests.support.checkout import (
+    Json,
+    confirm,
+    pay,
+    payment_entity,
+    refund_entity,
+    send_webhook,
+    signed_callback,
+)
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, owner_connection, place_order
 from tests.support.payment_work import task_workers
@@ -133,6 +144,38 @@ async def test_a_rejected_review_goes_back_whole(gateway: Gateway, database_url:
     assert not await outbox_events(database_url)
 
 
+async def test_a_refund_that_names_neither_order_nor_an_accepted_payment_is_linked(
+    gateway: Gateway, database_url: str
+) -> None:
+    order = await place_order(gateway, key="key-1")
+    await send_webhook(gateway, "payment.captured", payment=payment_entity(order, "pay_1", amount=100))
+    assert (await payment_row(database_url, order["orderId"]))["status"] == "review"
+    # As a person does in the provider's dashboard; the provider leaves the payment out.
+    await send_webhook(gateway, "refund.processed", refund=refund_entity("pay_1", "rfnd_1", 100))
+    assert (await payment_row(database_url, order["orderId"]))["status"] == "failed"
+
+
+async def test_money_that_is_back_already_is_not_asked_for_again(gateway: Gateway, database_url: str) -> None:
+    order = await place_order(gateway, key="key-1", provider="stripe")
+    await pay(gateway, order)
+    fields = {"provider": "stripe", "payment_intent": order["providerOrderId"]}
+    assert (await confirm(gateway, fields))[0] == 200
+    stripe = gateway.dependencies.providers["stripe"]
+    assert await stripe.refund(order["providerOrderId"], amount_minor=None, key="dashboard", within_s=5) is not None
+    assert (await ask(gateway, order["orderId"], "refund", {"reason": "again"}, key="k-1"))[0] == 202
+    async with task_workers(gateway):
+
+        async def is_done() -> bool:
+            [task] = await task_rows(database_url, "refund")
+            return task["done_at"] is not None
+
+        await eventually(is_done)
+    [task] = await task_rows(database_url, "refund")
+    assert (task["attempts"], task["last_error"]) == (1, None)
+    with pytest.raises(ProviderRefusedError):
+        await stripe.refund(order["providerOrderId"], amount_minor=1, key="part", within_s=5)
+
+
 async def test_a_rejected_success_without_money_is_over_at_once(gateway: Gateway, database_url: str) -> None:
     order = await place_order(gateway, key="key-1")
     payment_id = (await pay(gateway, order, status="authorized"))["razorpay_payment_id"]
@@ -156,7 +199,7 @@ async def test_after_a_rejected_payment_a_later_one_can_be_accepted(gateway: Gat
     await send_webhook(gateway, "payment.captured", payment=payment_entity(order, "pay_1", amount=100))
     rejected = {"decision": "refund", "reason": "a wrong amount"}
     assert (await ask(gateway, order["orderId"], "resolve", rejected))[0] == 200
-    back = {"id": "rfnd_1", "payment_id": "pay_1", "amount": 100, "currency": "INR", "status": "processed"}
+    back = refund_entity("pay_1", "rfnd_1", 100)
     await send_webhook(gateway, "refund.processed", payment=payment_entity(order, "pay_1"), refund=back)
     assert (await payment_row(database_url, order["orderId"]))["status"] == "failed"
     nearly = payment_entity(order, "pay_2", amount=order["amountMinor"] - 100)

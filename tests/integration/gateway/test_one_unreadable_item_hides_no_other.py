@@ -70,6 +70,20 @@ async def test_a_full_page_of_razorpay_with_an_unreadable_item_is_followed_by_th
     assert [fact.entity_id for fact in facts] == [f"pay_{number}" for number in range(100)]
 
 
+async def test_of_nothing_that_is_left_at_cashfree_no_refund_is_asked_for(
+    stub: OutsideStub, http: aiohttp.ClientSession
+) -> None:
+    money = {"cf_refund_id": "r", "refund_amount": 5, "refund_currency": "INR", "refund_status": "SUCCESS"}
+    stub.answer = lambda asked: (
+        (200, [{**ATTEMPT, "payment_status": "SUCCESS"}])
+        if asked.path.endswith("/payments")
+        else (200, [{**money, "order_id": "ord_1"}])
+    )
+    provider = Cashfree(api(stub, http), client_id="id", client_secrets=(b"secret",))
+    assert await provider.refund("ord_1", amount_minor=None, key="k", within_s=5) is None
+    assert {asked.method for asked in stub.asked} == {"GET"}
+
+
 async def test_of_an_unreadable_attempt_at_cashfree_nothing_is_concluded(
     stub: OutsideStub, http: aiohttp.ClientSession
 ) -> None:

@@ -180,6 +180,7 @@ async def test_orders_payments_and_refunds(live: Cashfree, asked: list[tuple[str
     ]
     assert (await live.fetch_payment("ord_a-1", within_s=5)).meaning is Meaning.CAPTURED
     rest = await live.refund("ord_a-1", amount_minor=None, key="0b5c-1", within_s=5)
+    assert rest is not None
     assert (rest.meaning, rest.amount_minor, rest.payment_id) == (Meaning.REFUND_PROCESSED, 39_999, "ord_a-1")
     assert asked[-1][2] == {"refund_id": "0b5c1", "refund_amount": 399.99}
 
