@@ -15,7 +15,7 @@ Decision = Mapping[str, Any]
 AUTOMATIC = "auto"
 _ASSIGN = "SELECT * FROM assign_trainer($1, $2)"
 _ADJUST = "SELECT * FROM adjust_allocation($1)"
-_DEPART = "SELECT * FROM depart_next($1)"
+_DEPART = "SELECT * FROM depart_next($1, $2)"
 
 
 async def assign(transaction: Transaction, purchase_id: UUID) -> Decision:
@@ -28,9 +28,11 @@ async def adjust(transaction: Transaction, purchase_id: UUID) -> Decision:
     return await _decide(transaction, _ADJUST, purchase_id)
 
 
-async def depart_next(transaction: Transaction, departure_id: UUID) -> Decision:
-    """Gives one purchase of a trainer who leaves to another. `result`: ok, pending, inactive, or none: all is done."""
-    return await _decide(transaction, _DEPART, departure_id)
+async def depart_next(transaction: Transaction, departure_id: UUID, purchase_id: UUID) -> Decision:
+    """Gives a purchase of a trainer who leaves to another. `result`: ok, pending, inactive (it needs nobody) or
+    duplicate: it is not that trainer's any more.
+    """
+    return await _decide(transaction, _DEPART, departure_id, purchase_id)
 
 
 async def _decide(transaction: Transaction, query: str, *arguments: object) -> Decision:

@@ -13,7 +13,7 @@ import structlog
 from services.assignment_worker.allocations import assign
 from services.common.codec import Codec
 from services.common.database import Database
-from services.common.errors import DependencyError, PermanentError, TransientError
+from services.common.errors import DeadlineError, DependencyError, PermanentError, TransientError
 from services.common.events import allocation_event
 from services.common.outbox import add_event
 from services.common.telemetry import current_traceparent
@@ -22,6 +22,7 @@ from services.common.telemetry import current_traceparent
 _RETRY_INTERVAL_S = 5.0
 _RETRIES_MAX = 200
 _DUE = "SELECT * FROM pendings_to_retry($1)"
+_SET_ASIDE = "SELECT set_pending_aside($1)"
 log = structlog.get_logger()
 
 
@@ -32,8 +33,8 @@ async def look_after_pendings(
     while not stop.is_set():
         try:
             await retry_pendings(database, codec)
-        except DependencyError as error:
-            log.warning("pendings_postponed", error=str(error))
+        except (DependencyError, TransientError, PermanentError) as error:
+            log.warning("pendings_postponed", error=str(error), kind=error.kind)
         try:
             async with asyncio.timeout(interval_s):
                 await stop.wait()
@@ -43,7 +44,7 @@ async def look_after_pendings(
 
 async def retry_pendings(database: Database, codec: Codec) -> int:
     """One turn. Returns how many were decided anew: approved, or pending for another reason. One that fails by itself
-    is left for the next turn. Raises DependencyError.
+    is set aside for a minute, so that those behind it get their turn. Raises RecordError kinds.
     """
     async with database.connection() as connection:
         due = [row[0] for row in await connection.fetch(_DUE, _RETRIES_MAX)]
@@ -57,8 +58,10 @@ async def _retry(database: Database, codec: Codec, purchase_id: UUID) -> bool:
             if decision["result"] not in {"ok", "pending"}:
                 return False
             await add_event(transaction, allocation_event(decision), codec, traceparent=current_traceparent())
-    except (TransientError, PermanentError) as error:
-        log.warning("pending_not_tried", purchaseId=str(purchase_id), error=str(error), kind=error.kind)
+    except (TransientError, PermanentError, DeadlineError) as error:
+        log.warning("pending_set_aside", purchaseId=str(purchase_id), error=str(error), kind=error.kind)
+        async with database.connection() as connection:
+            await connection.execute(_SET_ASIDE, purchase_id)
         return False
     log.info(
         "pending_tried_again",

@@ -6,6 +6,7 @@ Tables: none by itself; assignments.py calls the functions.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from aiohttp import web
@@ -27,24 +28,26 @@ from services.gateway_api.request_log import note
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Command:
-    """`status` of the answer when it is done."""
+    """`purchase`: the one that `decide` is about; None: there is none. `status` of the answer when it is done."""
 
     action: str
     reason: str | None
     status: int
-    decide: Callable[[Transaction], Awaitable[Decision]]
+    purchase: Callable[[Transaction], Awaitable[UUID | None]]
+    decide: Callable[[Transaction, UUID], Awaitable[Decision | None]]
 
 
 def routes(dependencies: Dependencies) -> list[web.RouteDef]:
     async def retry(request: web.Request) -> web.Response:
         payload = await read_json(request)
         body = parse(RetryBody, payload)
-
-        async def decide(transaction: Transaction) -> Decision:
-            purchase_id = await _purchase(transaction, body)
-            return await assignments.assign(transaction, purchase_id, decided_by=caller_of(request).subject)
-
-        command = _Command(action="allocation.retry", reason=body.reason, status=200, decide=decide)
+        command = _Command(
+            action="allocation.retry",
+            reason=body.reason,
+            status=200,
+            purchase=partial(assignments.purchase_of, student_id=body.student_id, course_id=body.course_id),
+            decide=partial(assignments.assign, decided_by=caller_of(request).subject),
+        )
         return await _run(dependencies, request, payload, command)
 
     async def approve(request: web.Request) -> web.Response:
@@ -52,30 +55,31 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
         payload = await read_optional_json(request)
         body = parse(ApproveBody, payload)
 
-        async def decide(transaction: Transaction) -> Decision:
+        async def decide(transaction: Transaction, _purchase_id: UUID) -> Decision | None:
             decided_by = caller_of(request).subject
-            decision = await assignments.approve(
+            return await assignments.approve(
                 transaction, allocation_id, trainer_id=body.trainer_id, decided_by=decided_by
             )
-            if decision is None:
-                raise not_found()
-            return decision
 
-        command = _Command(action="allocation.approve", reason=body.reason, status=200, decide=decide)
+        command = _Command(
+            action="allocation.approve",
+            reason=body.reason,
+            status=200,
+            purchase=partial(assignments.purchase_with, allocation_id=allocation_id),
+            decide=decide,
+        )
         return await _run(dependencies, request, payload, command)
 
     async def allocate(request: web.Request) -> web.Response:
         payload = await read_json(request)
         body = parse(AllocateBody, payload)
-
-        async def decide(transaction: Transaction) -> Decision:
-            purchase_id = await _purchase(transaction, body)
-            decided_by = caller_of(request).subject
-            return await assignments.allocate(
-                transaction, purchase_id, trainer_id=body.trainer_id, decided_by=decided_by
-            )
-
-        command = _Command(action="allocation.allocate", reason=body.reason, status=201, decide=decide)
+        command = _Command(
+            action="allocation.allocate",
+            reason=body.reason,
+            status=201,
+            purchase=partial(assignments.purchase_of, student_id=body.student_id, course_id=body.course_id),
+            decide=partial(assignments.allocate, trainer_id=body.trainer_id, decided_by=caller_of(request).subject),
+        )
         return await _run(dependencies, request, payload, command)
 
     async def reassign(request: web.Request) -> web.Response:
@@ -83,11 +87,17 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
         payload = await read_json(request)
         body = parse(ReassignBody, payload)
 
-        async def decide(transaction: Transaction) -> Decision:
+        async def decide(transaction: Transaction, _purchase_id: UUID) -> Decision:
             decided_by = caller_of(request).subject
             return await assignments.move(transaction, allocation_id, trainer_id=body.trainer_id, decided_by=decided_by)
 
-        command = _Command(action="allocation.reassign", reason=body.reason, status=200, decide=decide)
+        command = _Command(
+            action="allocation.reassign",
+            reason=body.reason,
+            status=200,
+            purchase=partial(assignments.purchase_with, allocation_id=allocation_id),
+            decide=decide,
+        )
         return await _run(dependencies, request, payload, command)
 
     return [
@@ -103,18 +113,30 @@ async def _run(dependencies: Dependencies, request: web.Request, payload: object
         if claim.stored is not None:
             return claim.stored
         async with dependencies.database.transaction() as transaction:
-            decision = await command.decide(transaction)
+            purchase_id = await command.purchase(transaction)
+            if purchase_id is None:
+                raise not_found()
+            before = await assignments.standing(transaction, purchase_id)
+            decision = await command.decide(transaction, purchase_id)
+            if decision is None:
+                raise not_found()
             _require_done(decision)
             if decision.is_new:
                 event = assignments.event_of(decision)
                 await add_event(transaction, event, dependencies.codec, traceparent=current_traceparent())
-            await _audit(transaction, request, decision, command)
+            await _audit(transaction, request, before, decision, command)
             response = await claim.finish(transaction, _told(decision), status=command.status)
     dependencies.outbox_written.set()
     return response
 
 
-async def _audit(transaction: Transaction, request: web.Request, decision: Decision, command: _Command) -> None:
+async def _audit(
+    transaction: Transaction,
+    request: web.Request,
+    before: AllocationAnswer | None,
+    decision: Decision,
+    command: _Command,
+) -> None:
     note(
         request,
         allocationId=str(decision.allocation_id),
@@ -129,16 +151,9 @@ async def _audit(transaction: Transaction, request: web.Request, decision: Decis
         action=command.action,
         target=str(decision.allocation_id),
         reason=command.reason,
-        before=None,
+        before=None if before is None else before.model_dump(mode="json"),
         after=_told(decision).model_dump(mode="json"),
     )
-
-
-async def _purchase(transaction: Transaction, body: RetryBody) -> UUID:
-    purchase_id = await assignments.purchase_of(transaction, body.student_id, body.course_id)
-    if purchase_id is None:
-        raise not_found()
-    return purchase_id
 
 
 def _require_done(decision: Decision) -> None:

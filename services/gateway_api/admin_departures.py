@@ -26,7 +26,7 @@ from services.gateway_api.reading import parse, read_optional_json
 _DEPART = "SELECT * FROM depart_trainer($1, $2, $3)"
 _NEWEST = "SELECT * FROM trainer_departures WHERE trainer_id = $1 ORDER BY created_at DESC LIMIT 1"
 _ITEMS = """
-SELECT item.result, item.trainer_id, bought.order_id, bought.student_id, bought.course_id
+SELECT item.result, item.error, item.trainer_id, bought.order_id, bought.student_id, bought.course_id
   FROM trainer_departure_items item JOIN student_course_purchases bought ON bought.id = item.purchase_id
  WHERE item.departure_id = $1
  ORDER BY item.done_at, bought.order_id
@@ -34,13 +34,14 @@ SELECT item.result, item.trainer_id, bought.order_id, bought.student_id, bought.
 
 
 class DepartureItem(Answer):
-    """`trainerId`: who teaches it now."""
+    """`trainerId`: who teaches it now. failed: not given to anybody yet, for `error`; it is tried again."""
 
     order_id: str
     student_id: str
     course_id: str
-    result: Literal["reassigned", "pending", "ended"]
+    result: Literal["reassigned", "pending", "ended", "failed"]
     trainer_id: str | None
+    error: str | None
 
 
 class DepartureAnswer(Answer):
@@ -53,6 +54,7 @@ class DepartureAnswer(Answer):
     reassigned: int
     pending: int
     ended: int
+    failed: int
     created_at: datetime
     finished_at: datetime | None
     items: list[DepartureItem]
@@ -67,8 +69,9 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
             if claim.stored is not None:
                 return claim.stored
             async with dependencies.database.transaction() as transaction:
+                before = await audit.trainer_state(transaction, trainer_id)
                 job = await transaction.fetchrow(_DEPART, trainer_id, caller_of(request).subject, body.plan)
-                if job is None:
+                if job is None or before is None:
                     raise not_found()
                 await audit.record(
                     transaction,
@@ -76,8 +79,13 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
                     action="trainer.deactivate",
                     target=trainer_id,
                     reason=body.reason,
-                    before=None,
-                    after={"departureId": str(job["id"]), "planned": job["planned"], "plan": job["plan"]},
+                    before={"active": before["active"]},
+                    after={
+                        "active": False,
+                        "departureId": str(job["id"]),
+                        "planned": job["planned"],
+                        "plan": job["plan"],
+                    },
                 )
                 return await claim.finish(transaction, await _told(transaction, job), status=202)
 
@@ -112,6 +120,7 @@ async def _told(transaction: Transaction, job: Row) -> DepartureAnswer:
         reassigned=results.count("reassigned"),
         pending=results.count("pending"),
         ended=results.count("ended"),
+        failed=results.count("failed"),
         created_at=job["created_at"],
         finished_at=job["finished_at"],
         items=items,

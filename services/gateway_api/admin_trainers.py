@@ -15,7 +15,6 @@ from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.idempotency import once
 from services.gateway_api.reading import parse, read_json
 
-_BEFORE = "SELECT active FROM trainers WHERE trainer_id = $1"
 _UPSERT = "SELECT upsert_trainer($1, $2::jsonb)"
 
 
@@ -31,7 +30,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
             if claim.stored is not None:
                 return claim.stored
             async with dependencies.database.transaction() as transaction:
-                active = await transaction.fetchval(_BEFORE, trainer_id)
+                before = await audit.trainer_state(transaction, trainer_id)
                 await transaction.execute(_UPSERT, trainer_id, orjson.dumps(definition).decode())
                 await audit.record(
                     transaction,
@@ -39,8 +38,8 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
                     action="trainer.put",
                     target=trainer_id,
                     reason=body.reason,
-                    before=None if active is None else {"active": active},
-                    after=definition,
+                    before=before,
+                    after=await audit.trainer_state(transaction, trainer_id),
                 )
                 told = TrainerAnswer(trainer_id=trainer_id, active=body.active)
                 return await claim.finish(transaction, told, status=200)

@@ -13,11 +13,14 @@ import orjson
 
 from services.common.database import Row, Transaction
 from services.common.events import Event, allocation_event
+from services.gateway_api.answers import AllocationAnswer
 
 _ASSIGN = "SELECT * FROM assign_trainer($1::uuid, $2)"
 _APPROVE = "SELECT * FROM approve_allocation($1::uuid, $2, $3)"
 _ALLOCATE = "SELECT * FROM allocate_trainer($1::uuid, $2, $3)"
 _MOVE = "SELECT * FROM move_allocation($1::uuid, $2, $3)"
+_PURCHASE_OF_ALLOCATION = "SELECT purchase_id FROM trainer_allocations WHERE id = $1::uuid"
+_STANDING = "SELECT id, status, trainer_id, reason ->> 'filter' AS filter FROM standing_allocation($1::uuid)"
 # The oldest without an approved allocation; when all have one, the oldest of all.
 _PURCHASE = """
 SELECT bought.id
@@ -59,6 +62,22 @@ async def purchase_of(transaction: Transaction, student_id: str, course_id: str)
     """The purchase that a decision for this student and course is about; None: there is none that is active."""
     found: UUID | None = await transaction.fetchval(_PURCHASE, student_id, course_id)
     return found
+
+
+async def purchase_with(transaction: Transaction, allocation_id: UUID) -> UUID | None:
+    """The purchase of an allocation; None: no such allocation."""
+    found: UUID | None = await transaction.fetchval(_PURCHASE_OF_ALLOCATION, allocation_id)
+    return found
+
+
+async def standing(transaction: Transaction, purchase_id: UUID) -> AllocationAnswer | None:
+    """The allocation that a purchase has, and its lock: the decision of this transaction is about it."""
+    row = await transaction.fetchrow(_STANDING, purchase_id)
+    if row is None or row["id"] is None:
+        return None
+    return AllocationAnswer(
+        allocation_id=row["id"], status=row["status"], trainer_id=row["trainer_id"], reason=row["filter"]
+    )
 
 
 async def assign(transaction: Transaction, purchase_id: UUID, *, decided_by: str) -> Decision:

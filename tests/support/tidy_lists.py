@@ -43,8 +43,10 @@ IMPORTS_EVERYTHING = frozenset({"operations", "sandbox", "commands", "cli"})
 # Module -> the tables and functions of sql/ that its SQL may name.
 TABLES: Mapping[str, frozenset[str]] = {
     "services/assignment_worker/allocations": frozenset({"adjust_allocation", "assign_trainer", "depart_next"}),
-    "services/assignment_worker/departures": frozenset({"trainer_departures"}),
-    "services/assignment_worker/pendings": frozenset({"pendings_to_retry"}),
+    "services/assignment_worker/departures": frozenset(
+        {"departing", "finish_departure", "set_departure_aside", "trainer_departures"}
+    ),
+    "services/assignment_worker/pendings": frozenset({"pendings_to_retry", "set_pending_aside"}),
     "services/commands/keys": frozenset({"audit_log"}),
     "services/common/database": frozenset(),
     "services/common/outbox": frozenset({"outbox"}),
@@ -58,12 +60,12 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/gateway_api/admin_reviews": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/admin_reschedule": frozenset({"reschedule_session"}),
     "services/gateway_api/admin_sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
-    "services/gateway_api/admin_trainers": frozenset({"trainers", "upsert_trainer"}),
+    "services/gateway_api/admin_trainers": frozenset({"upsert_trainer"}),
     "services/gateway_api/assignments": frozenset(
         {"allocate_trainer", "approve_allocation", "assign_trainer", "move_allocation", "student_course_purchases"}
-        | {"trainer_allocations"}
+        | {"standing_allocation", "trainer_allocations"}
     ),
-    "services/gateway_api/audit": frozenset({"audit_log"}),
+    "services/gateway_api/audit": frozenset({"audit_log", "trainer_definition"}),
     "services/gateway_api/holiday_calendar": frozenset({"holidays"}),
     "services/gateway_api/idempotency": frozenset({"idempotency_keys"}),
     "services/gateway_api/idempotency_sweep": frozenset({"idempotency_keys"}),

@@ -32,10 +32,10 @@ async def _cancel_the_begun_one(world: World, purchase: UUID) -> None:
     assert told["result"] == "ok"
 
 
-async def _depart(world: World) -> None:
+async def _depart(world: World, purchase: UUID) -> None:
     """Nobody else is there: what trainer-1 had to come waits."""
     job = await world.connection.fetchval("SELECT id FROM depart_trainer('trainer-1', 'ops-1', 'reassign')")
-    await world.connection.execute("SELECT depart_next($1)", job)
+    await world.connection.execute("SELECT depart_next($1, $2)", job, purchase)
 
 
 async def _retry(world: World) -> int:
@@ -74,7 +74,7 @@ async def test_what_the_trainer_of_now_cannot_make_up_is_a_shortfall(world: Worl
 async def test_a_purchase_without_a_trainer_waits_for_one_when_it_lacks_a_session_again(
     world: World, purchase: UUID
 ) -> None:
-    await _depart(world)
+    await _depart(world, purchase)
     await world.adjust(purchase, sessions_total=1)
     assert await world.connection.fetchrow(_LIVE, purchase) is None
     await _cancel_the_begun_one(world, purchase)
@@ -87,7 +87,7 @@ async def test_a_purchase_without_a_trainer_waits_for_one_when_it_lacks_a_sessio
 
 
 async def test_a_pending_ends_with_what_it_lacked(world: World, purchase: UUID) -> None:
-    await _depart(world)
+    await _depart(world, purchase)
     live = await world.connection.fetchrow(_LIVE, purchase)
     assert live is not None
     assert live["status"] == "pending"
@@ -101,7 +101,7 @@ async def test_a_pending_ends_with_what_it_lacked(world: World, purchase: UUID) 
 async def test_a_pending_that_lacks_nothing_is_ended_by_whoever_looks_at_it(
     world: World, purchase: UUID, decision: str
 ) -> None:
-    await _depart(world)
+    await _depart(world, purchase)
     await world.connection.execute("UPDATE student_course_purchases SET sessions_total = 1")
     await world.connection.execute("UPDATE trainer_allocations SET tried_at = tried_at - interval '2 hours'")
     due = "SELECT * FROM pendings_to_retry(10)"

@@ -2,12 +2,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from services.assignment_worker import pendings
+from services.assignment_worker.allocations import Decision, assign
 from services.assignment_worker.pendings import look_after_pendings, retry_pendings
 from services.common.codec import EncodedEvent, load_codec
-from services.common.database import Database, open_database
+from services.common.database import Database, Transaction, open_database
+from services.common.errors import DeadlineError
 from services.common.events import Event, TrainerAssigned, allocation_event_id
 from services.common.settings import Settings
 from tests.support.assignment import World
@@ -112,6 +116,7 @@ async def test_the_loop_survives_a_failure_and_ends_when_told(world: World, data
         return bool(await world.connection.fetchval(backends))
 
     async def approved() -> bool:
+        await world.connection.execute("UPDATE trainer_allocations SET aside_until = NULL")
         query = "SELECT EXISTS (SELECT FROM trainer_allocations WHERE status = 'approved')"
         return bool(await world.connection.fetchval(query))
 
@@ -122,3 +127,56 @@ async def test_the_loop_survives_a_failure_and_ends_when_told(world: World, data
     stop.set()
     await loop
     assert len(await _told(world)) == 1
+
+
+async def test_a_question_that_somebody_cancels_does_not_end_the_loop(world: World, database: Database) -> None:
+    await world.buy("order-1")
+    await world.trainer("trainer-1")
+    query = "SELECT pg_get_functiondef('pendings_to_retry'::regproc)"
+    definition = await world.connection.fetchval(query)
+    await world.connection.execute(
+        """
+        CREATE SEQUENCE asked;
+        GRANT USAGE ON SEQUENCE asked TO PUBLIC;
+        CREATE OR REPLACE FUNCTION pendings_to_retry(rows_max integer) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM nextval('asked');
+            RAISE EXCEPTION USING ERRCODE = 'query_canceled';
+        END $$
+        """
+    )
+    stop = asyncio.Event()
+    loop = asyncio.create_task(look_after_pendings(database, CODEC, stop, interval_s=0.05))
+
+    async def asked_twice() -> bool:
+        assert not loop.done()
+        return bool(await world.connection.fetchval("SELECT last_value > 1 FROM asked"))
+
+    async def told() -> bool:
+        return bool(await _told(world))
+
+    await eventually(asked_twice)
+    await world.connection.execute(definition)
+    await eventually(told)
+    stop.set()
+    await loop
+
+
+async def test_one_that_takes_too_long_is_set_aside_and_those_behind_it_get_their_turn(
+    world: World, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = [(await world.buy(f"order-{n}", student=f"student-{n}"))["purchase_id"] for n in (1, 2)]
+    await world.trainer("trainer-1")
+
+    async def assign_in_time(transaction: Transaction, purchase_id: UUID) -> Decision:
+        if purchase_id == slow:
+            raise DeadlineError("no answer within 5 s", dependency="postgresql")
+        return await assign(transaction, purchase_id)
+
+    monkeypatch.setattr(pendings, "assign", assign_in_time)
+    assert await retry_pendings(database, CODEC) == 1
+    assert len(await world.sessions(quick)) == 10
+    due = "SELECT * FROM pendings_to_retry(10)"
+    assert await world.connection.fetchval(due) is None
+    await world.connection.execute("UPDATE trainer_allocations SET aside_until = aside_until - interval '2 min'")
+    assert await world.connection.fetchval(due) == slow

@@ -59,7 +59,13 @@ async def test_the_same_definition_twice_is_one_trainer_and_two_audit_rows(gatew
         )
     async with owner_connection(database_url) as connection:
         assert await connection.fetchval("SELECT count(*) FROM trainers") == 1
-        rows = await connection.fetch("SELECT before, after, reason FROM audit_log ORDER BY at")
+        rows = await connection.fetch("SELECT before, after, reason FROM audit_log ORDER BY id")
     assert [row["reason"] for row in rows] == ["hired", "hired"]
-    assert [row["before"] is None for row in rows] == [True, False]
+    # What was there, in the same words: nothing changed the second time.
+    assert [row["before"] for row in rows] == [None, rows[0]["after"]]
+    assert rows[1]["after"] == rows[0]["after"]
+    definition = {name: value for name, value in (TRAINER | travelling).items() if name not in {"reason", "timeOff"}}
+    stored = orjson.loads(rows[0]["after"])
+    assert stored.pop("timeOff")[0]["startsAt"] == "2026-12-31T18:30:00+00:00"
+    assert stored == definition
     assert orjson.loads(rows[0]["after"])["weeklySlots"][0]["from"] == "16:00"

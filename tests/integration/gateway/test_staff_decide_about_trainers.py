@@ -1,6 +1,7 @@
 from typing import Any
 from uuid import uuid4
 
+import orjson
 import pytest
 
 from services.common.codec import EncodedEvent
@@ -44,7 +45,9 @@ async def test_a_trainer_who_comes_later_is_found_and_announced_once(
         rows = await connection.fetch(
             "SELECT event_id, type, version, payload, order_id FROM outbox ORDER BY order_seq"
         )
-        audited = await connection.fetch("SELECT actor, action, reason FROM audit_log WHERE action LIKE 'allocation.%'")
+        audited = await connection.fetch(
+            "SELECT actor, action, before, after FROM audit_log WHERE action LIKE 'allocation.%' ORDER BY id"
+        )
     assert [row["type"] for row in rows] == ["AllocationPending", "TrainerAssigned"]
     event = gateway.dependencies.codec.decode_body(
         EncodedEvent(type=rows[1]["type"], version=rows[1]["version"], body=rows[1]["payload"])
@@ -54,6 +57,8 @@ async def test_a_trainer_who_comes_later_is_found_and_announced_once(
     assert event.event_id == rows[1]["event_id"]
     assert event.event_id != allocation_event_id("AllocationPending", event.allocation_id, 1)
     assert [(row["actor"], row["action"]) for row in audited] == [("staff-1", "allocation.retry")] * 3
+    assert [orjson.loads(row["before"] or "null") for row in audited] == [None, pending, approved]
+    assert [orjson.loads(row["after"]) for row in audited] == [pending, approved, approved]
 
 
 async def test_a_person_approves_with_a_trainer_of_their_choice(gateway: Gateway, purchase: str) -> None:

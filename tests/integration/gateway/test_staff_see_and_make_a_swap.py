@@ -53,9 +53,14 @@ async def test_making_the_swap_frees_the_slot_and_is_audited_and_announced(
     status, told = await ask(gateway, "POST", f"/allocations/{waiting}/approve", {})
     assert (status, told["trainerId"]) == (200, "trainer-1")
     async with owner_connection(database_url) as connection:
-        audited = await connection.fetch("SELECT action, reason FROM audit_log WHERE action = 'allocation.reassign'")
+        audited = await connection.fetch(
+            """
+            SELECT reason, before ->> 'trainerId' AS from_trainer, after ->> 'trainerId' AS to_trainer
+              FROM audit_log WHERE action = 'allocation.reassign'
+            """
+        )
         sent = await connection.fetchval("SELECT count(*) FROM outbox WHERE type = 'TrainerAssigned'")
-    assert [tuple(row) for row in audited] == [("allocation.reassign", "frees a slot")]
+    assert [tuple(row) for row in audited] == [("frees a slot", "trainer-1", "trainer-2")]
     assert sent == 2
 
 
