@@ -83,6 +83,7 @@ class Worker:
     ) -> None:
         self._database = database
         self._draining = False
+        self._drained = False
         self._database_answered = False
         self._flood_quiet = False
         self._pauses = Pauses(self._on_pause)
@@ -179,9 +180,11 @@ class Worker:
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_BUDGET_S):
                 await asyncio.gather(*(lane.quiet() for lane in self._lanes))
+        # What is still in flight has had its time: leaving the group waits for it no longer.
+        self._drained = True
 
     def _holds_still(self) -> bool:
-        return self._pauses.stands("dependency") or self._pauses.stands("flood")
+        return self._drained or self._pauses.stands("dependency") or self._pauses.stands("flood")
 
     def _on_pause(self, reason: Reason, standing: bool) -> None:  # noqa: FBT001 - the pauses' own call
         self._measures.paused(reason, standing=standing)

@@ -1,11 +1,13 @@
 """Only a death counts as one: a worker that is stopped while a dependency is away has done nothing wrong."""
 
 import asyncpg
+import pytest
 
 from services.common.errors import DependencyError
 from services.common.events import PaymentSucceeded
 from services.common.limits import CRASHES_MAX
 from services.common.settings import Settings
+from services.engine import worker
 from services.engine.outcomes import Networked, Outcome
 from tests.support.engine import (
     Notebook,
@@ -39,6 +41,19 @@ async def test_stops_in_an_outage_leave_no_mark_on_the_record_in_hand(ladder: Se
     assert await dead_letters(ladder) == []
 
 
+async def test_work_that_outlives_the_drain_is_no_death(ladder: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "DRAIN_BUDGET_S", 0.5)
+    notebook = Notebook(slow_s=60)
+    await put(ladder, record_of(ladder, payment_succeeded("ord_1")))
+
+    async def begun() -> bool:
+        return bool(notebook.batches)
+
+    async with running_worker(ladder, notebook.shape):
+        await eventually(begun)
+    assert await _deaths(ladder) == 0
+
+
 async def test_a_lock_on_the_crash_marks_is_an_outage_and_no_death(ladder: Settings) -> None:
     """As a migration holds it."""
     notebook = Notebook()
@@ -46,12 +61,12 @@ async def test_a_lock_on_the_crash_marks_is_an_outage_and_no_death(ladder: Setti
     connection = await asyncpg.connect(url)
     await put(ladder, record_of(ladder, payment_succeeded("ord_1")))
     try:
-        async with running_worker(ladder, notebook.shape) as worker:
+        async with running_worker(ladder, notebook.shape) as running:
             async with connection.transaction():
                 await connection.execute("LOCK TABLE worker_crashes IN ACCESS EXCLUSIVE MODE")
                 await eventually(lambda: _somebody_waits(connection))
                 await eventually(lambda: _nobody_waits(connection))
-            assert not worker.done()
+            assert not running.done()
             await eventually(lambda: _is_handled(url))
     finally:
         await connection.close()
