@@ -41,10 +41,15 @@ log = structlog.get_logger()
 
 
 class DeadLetterIndex:
+    """`made_anew`: topics that end before what is indexed of them, as of the last update. Their new letters are missing
+    from the index until somebody has put the old rows aside (docs/runbook.md).
+    """
+
     def __init__(self, settings: Settings, database: Database, codec: Codec) -> None:
         self._settings = settings
         self._database = database
         self._codec = codec
+        self.made_anew: frozenset[str] = frozenset()
         topics = Topics.of(settings)
         self._worker_of = {topics.dead_letters(worker): worker for worker in WORKERS}
         self._type_of = {topics.main_of_type(name): name for name in TYPE_TOPICS}
@@ -59,7 +64,11 @@ class DeadLetterIndex:
     async def _add_some(self) -> bool:
         """Whether there was any."""
         after = await last_offsets(self._database, list(self._worker_of))
-        records = await read_new(self._settings, list(self._worker_of), after, records_max=INDEX_RECORDS_MAX)
+        topics = list(self._worker_of)
+        records, made_anew = await read_new(self._settings, topics, after, records_max=INDEX_RECORDS_MAX)
+        for topic in made_anew - self.made_anew:
+            log.warning("dead_letter_topic_made_anew", topic=topic)
+        self.made_anew = made_anew
         for start in range(0, len(records), INDEX_RECORDS_MAX):
             letters = [self._readable(record) for record in records[start : start + INDEX_RECORDS_MAX]]
             try:

@@ -41,9 +41,10 @@ async def read_topics(
 
 async def read_new(
     settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], *, records_max: int
-) -> list[Record]:
+) -> tuple[list[Record], frozenset[str]]:
     """What lies behind the offsets `after`, by (topic, partition); from the first record where there is none. At most
-    `records_max` of each partition: whoever gets as many asks again. Raises DependencyError.
+    `records_max` of each partition: whoever gets as many asks again. And the topics that end before `after`, which were
+    deleted and made anew. Raises DependencyError.
     """
     return await asyncio.to_thread(_read_after, settings, tuple(topics), after, records_max)
 
@@ -108,16 +109,18 @@ def _read(settings: Settings, topics: Sequence[str], within_s: float, records_ma
 
 def _read_after(
     settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], records_max: int
-) -> list[Record]:
+) -> tuple[list[Record], frozenset[str]]:
     consumer = consumer_for(settings, "coursepay-topic-reader")
     try:
         with translated():
             wanted = {}
-            for place, (low, high) in ends_of(consumer, topics).items():
+            ends = ends_of(consumer, topics)
+            made_anew = frozenset(place[0] for place, (_, high) in ends.items() if after.get(place, -1) >= high)
+            for place, (low, high) in ends.items():
                 start = max(low, after.get(place, -1) + 1)
                 if start < high:
                     wanted[place] = (start, min(high, start + records_max))
-            return [record for batch in _read_to(consumer, wanted, _NEW_S) for record in batch]
+            return [record for batch in _read_to(consumer, wanted, _NEW_S) for record in batch], made_anew
     finally:
         consumer.close()
 

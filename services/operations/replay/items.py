@@ -53,8 +53,9 @@ SELECT item.run_id, item.kafka_partition, item.kafka_offset, item.target, item.d
 _COUNTS = "SELECT result, count(*) AS count FROM replay_items WHERE run_id = $1 GROUP BY result"
 _DECIDED = "SELECT count(*) FROM replay_items WHERE run_id = $1 AND result = 'skipped-done' AND detail IS NOT NULL"
 _FINISHED = """
-SELECT topic, kafka_partition, kafka_offset, target, result
-  FROM replay_items WHERE run_id = $1 AND result IN ('replayed', 'parked')
+SELECT run.topic, item.kafka_partition, item.kafka_offset, item.target, item.result
+  FROM replay_items item JOIN replay_runs run ON run.id = item.run_id
+ WHERE item.run_id = $1 AND item.result IN ('replayed', 'parked')
 """
 
 
@@ -170,5 +171,7 @@ def counts_from(results: Mapping[str, int], back_in_dlq: int) -> Counts:
 
 
 async def finished_digest(connection: Transaction, run_id: UUID) -> str:
-    """Over the records that were sent: such rows are never changed again."""
+    """Over the records that were sent: such rows are never changed again. The topic is the run's: the rows of one that
+    was deleted and made anew are put aside under another name.
+    """
     return items_digest([tuple(row) for row in await connection.fetch(_FINISHED, run_id)])

@@ -13,6 +13,7 @@ from services.operations.dead_letter_index import DeadLetterIndex
 from services.operations.replay.filters import Filter
 from services.operations.replay.letters import Letter
 from services.operations.replay.plan import Plan, PlannedItem
+from services.operations.replay.refusals import RefusedError
 from services.operations.replay.scanning import scan
 from services.operations.replay.standing import Standing, standings
 from services.operations.replay.steady import steadily
@@ -23,9 +24,13 @@ _COPIES = "copies"
 
 async def make_plan(settings: Settings, database: Database, codec: Codec, worker: str, chosen: Filter) -> Plan:
     """Brings the index up to date first. Raises BadFilterError, RefusedError, and RecordError kinds of the servers."""
-    await steadily(DeadLetterIndex(settings, database, codec).update)
+    index = DeadLetterIndex(settings, database, codec)
+    await steadily(index.update)
     draft = _Draft(chosen)
     topic = Topics.of(settings).dead_letters(worker)
+    if topic in index.made_anew:
+        # The decisions on record are about other letters.
+        raise RefusedError(f"{topic} was deleted and made anew; put its old rows aside first (docs/runbook.md)")
     waiting: list[Letter] = []
     async with aclosing(scan(settings, codec, worker, chosen)) as letters:
         async for letter in letters:
