@@ -1,7 +1,7 @@
 """A valid row of each table, and inserts that override what a test is about. As the owner, past the functions."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any, TypeAlias
@@ -135,6 +135,8 @@ VALID: Mapping[str, Callable[[], dict[str, Any]]] = {
         "weekly_capacity_minutes": 1200,
     },
     "trainer_time_off": lambda: {"starts_at": NOW, "ends_at": NOW + timedelta(days=1)},
+    "trainer_departures": lambda: {"requested_by": "ops-1", "planned": 3},
+    "trainer_departure_items": lambda: {"result": "ended"},
     "trainer_allocations": lambda: {
         "student_id": "student-1",
         "course_id": "course-0001",
@@ -160,23 +162,27 @@ VALID: Mapping[str, Callable[[], dict[str, Any]]] = {
         "created_by": "ops-1",
     },
 }
-# Which row must be there first, and which of its columns becomes which of ours.
-_PARENTS: Mapping[str, tuple[str, str, str]] = {
-    "course_prices": ("courses", "course_id", "course_id"),
-    "payments": ("orders", "order_id", "order_id"),
-    "payment_tasks": ("orders", "order_id", "order_id"),
-    "trainer_offers": ("trainers", "trainer_id", "trainer_id"),
-    "trainer_time_off": ("trainers", "trainer_id", "trainer_id"),
-    "trainer_allocations": ("student_course_purchases", "id", "purchase_id"),
-    "tutoring_sessions": ("trainer_allocations", "id", "allocation_id"),
+# Which rows must be there first, and which of their columns becomes which of ours.
+_PARENTS: Mapping[str, Sequence[tuple[str, str, str]]] = {
+    "course_prices": [("courses", "course_id", "course_id")],
+    "payments": [("orders", "order_id", "order_id")],
+    "payment_tasks": [("orders", "order_id", "order_id")],
+    "trainer_offers": [("trainers", "trainer_id", "trainer_id")],
+    "trainer_time_off": [("trainers", "trainer_id", "trainer_id")],
+    "trainer_departures": [("trainers", "trainer_id", "trainer_id")],
+    "trainer_departure_items": [
+        ("trainer_departures", "id", "departure_id"),
+        ("student_course_purchases", "id", "purchase_id"),
+    ],
+    "trainer_allocations": [("student_course_purchases", "id", "purchase_id")],
+    "tutoring_sessions": [("trainer_allocations", "id", "allocation_id")],
 }
 
 
 async def insert(connection: Connection, table: str, **overrides: object) -> asyncpg.Record:
     """The row as stored. A parent row is made when `overrides` name none."""
     values = VALID[table]() | overrides
-    if table in _PARENTS:
-        parent, theirs, ours = _PARENTS[table]
+    for parent, theirs, ours in _PARENTS.get(table, ()):
         if ours not in values:
             values[ours] = (await insert(connection, parent))[theirs]
     columns = ", ".join(values)

@@ -94,7 +94,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/operations/migrations": frozenset({"courses"}),
     "services/operations/purchase_import": frozenset({"courses", "student_course_purchases"}),
     "services/operations/recount": frozenset(
-        {"load_drift", "progress_drift", "student_course_purchases", "trainer_allocations"}
+        {"load_drift", "progress_drift", "student_course_purchases", "trainer_allocations", "tutoring_sessions"}
     ),
     "services/operations/repairs": frozenset(
         {"audit_log", "load_drift", "progress_drift", "rebuild_progress", "recount_load"}

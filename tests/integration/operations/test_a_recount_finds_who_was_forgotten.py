@@ -27,6 +27,10 @@ async def test_a_purchase_without_a_decision_is_as_old_as_it_is(database_url: st
         await connection.execute(_AGE, revoked["id"])
         waiting = await insert(connection, "student_course_purchases")
         await connection.execute(_AGE, waiting["id"])
+        all_held, allocation_id = await allocated_purchase(connection, sessions_total=1)
+        await insert(connection, "tutoring_sessions", allocation_id=allocation_id)
+        await connection.execute("UPDATE trainer_allocations SET status = 'cancelled'")
+        await connection.execute(_AGE.replace("20 minutes", "40 minutes"), all_held)
         pending = {"purchase_id": waiting["id"], "trainer_id": None, "status": "pending"}
         await insert(connection, "trainer_allocations", **pending)
         await Recount(database, metrics).look()
