@@ -36,9 +36,9 @@ async def test_why_it_is_nobody_and_what_would_help(world: World, tmp_path: Path
 
 async def test_that_the_trainer_has_left(world: World, tmp_path: Path) -> None:
     await world.trainer("trainer-1")
-    await world.buy("legacy-1")
+    bought = await world.buy("legacy-1")
     job = await world.connection.fetchval("SELECT id FROM depart_trainer('trainer-1', 'staff-1', 'pending')")
-    await world.connection.execute("SELECT depart_next($1)", job)
+    await world.connection.execute("SELECT depart_next($1, $2)", job, bought["purchase_id"])
     shown = run_coursepay("assignments", "explain", "legacy-1", directory=tmp_path, database_url=world.url)
     assert "trainer-1 has left, and a person was to look before anybody takes over" in shown.stdout
     # The one before stays below it.
