@@ -176,9 +176,11 @@ BEGIN
         IF live.status = 'approved' THEN
             PERFORM append_sessions(bought, live, sessions_missing(bought), session.starts_at);
         ELSIF live.id IS NULL AND bought.status = 'active' THEN
-            -- Tried by the worker at once, as long as it is untried.
-            INSERT INTO trainer_allocations (purchase_id, student_id, course_id, status, decided_by, tried_at)
-            VALUES (bought.id, bought.student_id, bought.course_id, 'pending', actor, now() - interval '1 day');
+            -- As one whose trainer left; the worker tries it at once.
+            INSERT INTO trainer_allocations (purchase_id, student_id, course_id, status, decided_by, reason, tried_at)
+            VALUES (bought.id, bought.student_id, bought.course_id, 'pending', actor,
+                    jsonb_build_object('rules', 1, 'at', clock_timestamp(), 'filter', 'leave'),
+                    now() - interval '1 day');
         END IF;
     END IF;
     PERFORM settle_load(session.allocation_id);
