@@ -25,16 +25,16 @@ Act = dict[Trouble, set[str]]
 ACTS: dict[str, Act] = {
     "records fail": {
         records.dead_push_service: {"CoursepayCircuitOpen"},
+        records.failing_assignments: {
+            "CoursepayAssignmentFailures",
+            "CoursepayAssignmentBudgetFast",
+            "CoursepayAssignmentBudgetSlow",
+        },
         records.failing_purchases: {
             "CoursepayPurchaseFailures",
             "CoursepayPurchaseBudgetFast",
             "CoursepayPurchaseBudgetSlow",
             "CoursepayRetryBacklog",
-        },
-        records.failing_assignments: {
-            "CoursepayAssignmentFailures",
-            "CoursepayAssignmentBudgetFast",
-            "CoursepayAssignmentBudgetSlow",
         },
         records.poison: {"CoursepayNewDeadLetters"},
     },

@@ -7,6 +7,7 @@ from services.common.codec import load_codec
 from services.common.topics import Topics
 from services.sandbox.demo.poison import poison_records
 from tests.support.alerts.scene import Scene
+from tests.support.eventually import eventually
 from tests.support.kafka import send
 
 _BREAK = """
@@ -19,6 +20,8 @@ BEGIN
 END $$;
 CREATE TRIGGER broken BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_{table}();
 """
+_UNLUCKY = 60
+_BOUGHT = "SELECT count(*) FROM student_course_purchases WHERE student_id LIKE 'unlucky-%'"
 _REPAIR = "DROP TRIGGER broken ON {table}; DROP FUNCTION refuse_{table}()"
 
 
@@ -44,8 +47,14 @@ async def failing_purchases(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def failing_assignments(scene: Scene) -> AsyncIterator[None]:
+    async def bought() -> bool:
+        async with scene.world() as world:
+            return bool(await world.connection.fetchval(_BOUGHT) == _UNLUCKY)
+
     async with broken(scene, "trainer_allocations", "unlucky-%"):
-        await scene.pay("unlucky", 60)
+        await scene.pay("unlucky", _UNLUCKY)
+        # Before anything may hold up the purchase worker.
+        await eventually(bought)
         yield
 
 
