@@ -100,7 +100,13 @@ async def prometheus_beside(
                 except aiohttp.ClientError:
                     return False
 
+            async def was_everywhere() -> bool:
+                """What grew before the first scrape would not be seen to grow."""
+                targets = (await running.ask("targets", state="active"))["activeTargets"]
+                return bool(targets) and all(target["health"] != "unknown" for target in targets)
+
             await eventually(is_ready)
+            await eventually(was_everywhere)
             yield running
     finally:
         process.terminate()
