@@ -98,7 +98,10 @@ async def failing(settings: Settings, records: Sequence[OutgoingRecord], rounds:
 
         prepare = None if how == "none" else fail_some
         result = await drain(settings, records, what="worker", partitions=6, prepare=prepare)
-        share = len(failing_of(ids)) / len(ids) if prepare else 0.0
+        fail = len(failing_of(ids)) if prepare else 0
+        if (result.retried, result.dead) != (fail, 0):
+            raise SystemExit(f"{fail} were to be retried, {result.retried} were, {result.dead} are dead: no figure")
+        share = fail / len(ids)
         found[how].append(keep(replace(result, notes={"failing": share, "named": float(how == "named")})))
 
     for _ in range(rounds):

@@ -17,7 +17,8 @@ _INSTALL = """
     BEGIN
         IF first_tried IS NOT NULL
            AND now_ms < coalesce(pg_sequence_last_value(first_tried), setval(first_tried, now_ms)) + 1500 THEN
-            RAISE EXCEPTION 'at first this fails' USING DETAIL = CASE WHEN TG_ARGV[0] = 'named' THEN NEW.order_id END;
+            RAISE EXCEPTION 'at first this fails'
+                USING DETAIL = CASE WHEN TG_ARGV[0] = 'named' THEN NEW.order_id ELSE '' END;
         END IF;
         RETURN NEW;
     END $$;

@@ -31,6 +31,8 @@ POSTGRESQL = "postgresql"
 _UNANSWERED = (
     OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, AttributeError,
 )  # fmt: skip
+# What a database lacks that was never migrated; a role that is missing is a bad value of a setting to PostgreSQL.
+_UNPREPARED = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidParameterValueError)
 Transaction = PoolConnectionProxy
 Row = asyncpg.Record
 
@@ -54,7 +56,13 @@ class Database:
         within_s = deadline_s or self._deadline_s
         deadline = loop.time() + within_s
         with translated_errors():
-            connection = await self.pool.acquire(timeout=min(POOL_ACQUIRE_S, within_s))
+            try:
+                connection = await self.pool.acquire(timeout=min(POOL_ACQUIRE_S, within_s))
+            except asyncpg.PostgresError as error:
+                # A role that is not there has the code of a bad value: whatever it is, no record has to do with it.
+                raise DependencyError(
+                    _message_of(error), dependency=POSTGRESQL, cause_class=type(error).__name__
+                ) from error
             timer = loop.call_at(deadline, _terminate, connection)
             try:
                 yield connection
@@ -162,11 +170,18 @@ def _told(error: Exception) -> str:
     return str(error)
 
 
-def _from_sqlstate(error: asyncpg.PostgresError) -> RecordError:
+def _message_of(error: asyncpg.PostgresError) -> str:
     # Without PostgreSQL's DETAIL, which quotes the row: this text travels in headers and logs.
-    message, cause = str(error.args[0]), type(error).__name__
+    message = str(error.args[0])
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError) and "no encryption" in message:
-        message += f" (the server wants TLS: {PREFIX}DATABASE_SSL_MODE=verify-full)"
+        return f"{message} (the server wants TLS: {PREFIX}DATABASE_SSL_MODE=verify-full)"
+    if isinstance(error, _UNPREPARED) and message.endswith("does not exist"):
+        return f"{message} (`coursepay migrate` makes it)"
+    return message
+
+
+def _from_sqlstate(error: asyncpg.PostgresError) -> RecordError:
+    message, cause = _message_of(error), type(error).__name__
     match kind_of_sqlstate(error.sqlstate or "XX000"):
         case ErrorKind.PERMANENT:
             return PermanentError(message, cause_class=cause)

@@ -46,12 +46,12 @@ class Measures:
         self._routine_second = 0
         self._routine_lines = 0
 
-    def begun(self, deliveries: Sequence[Delivery]) -> None:
-        """Retries are late by now, never early."""
-        now_ms = time.time() * 1000
-        for delivery in deliveries:
+    def begun(self, handled: Sequence[tuple[Delivery, Outcome]], seconds: float) -> None:
+        """`seconds` ago. Once for each record, so not for tries that an outage or a flood took back."""
+        begun_ms = (time.time() - seconds) * 1000
+        for delivery, _ in handled:
             if delivery.tier is not None and delivery.due_ms is not None:
-                late_s = max(0.0, now_ms - delivery.due_ms) / 1000
+                late_s = max(0.0, begun_ms - delivery.due_ms) / 1000
                 self._metrics.retry_lateness.labels(self._worker, delivery.tier).observe(late_s)
 
     def handled(self, handled: Sequence[tuple[Delivery, Outcome]], seconds: float, spans: Spans) -> None:

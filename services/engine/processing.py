@@ -112,6 +112,7 @@ class Processor:
             handled, seconds = await self._turns.database.run(partial(self._handle, waiting, alone))
         reached(AFTER_COMMIT)
         leaving = self._admitted(handled)
+        self._measures.begun(leaving, seconds)
         spans = self._measures.begin_spans(leaving, seconds)
         async with self._settling_places:
             await self._settler.settle(leaving, spans)
@@ -142,7 +143,6 @@ class Processor:
         if not part:
             return [], 0.0
         started = time.perf_counter()
-        self._measures.begun(part)
         if alone:
             return [(part[0], await self._handle_with_care(part[0]))], time.perf_counter() - started
         reached(BEFORE_HANDLING)

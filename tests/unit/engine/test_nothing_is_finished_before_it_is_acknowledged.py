@@ -67,7 +67,7 @@ class Stage:
     def asks_care(self, _delivery: Delivery) -> bool:
         return False
 
-    def begun(self, _deliveries: Sequence[Delivery]) -> None: ...
+    def begun(self, _handled: object, _seconds: float) -> None: ...
 
     def begin_spans(self, _handled: object, _seconds: float) -> Spans:
         return {}
