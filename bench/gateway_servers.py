@@ -26,8 +26,8 @@ from services.common.topics import Topics
 from services.gateway_api.app import create_app
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import DATABASE_DEADLINE
-from services.gateway_api.listener import listen
 from services.gateway_api.providers import load_providers
+from services.gateway_api.web.listener import listen
 
 _CONFIRM = "/api/v1/payments/confirm"
 _PAY = """

@@ -20,14 +20,14 @@ from services.common.runtime import EXIT_FAILED
 from services.common.setting_kinds import parse_duration_s
 from services.common.settings import Settings
 from services.common.validation import is_id
-from services.gateway_api.machine_keys import (
+from services.gateway_api.callers.machine_keys import (
     MACHINE_ROLES,
     MachineKey,
     add_machine_key,
     list_machine_keys,
     revoke_machine_key,
 )
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 
 Told = TypeVar("Told")
 app = typer.Typer(help="keys with which machines call the gateway", no_args_is_help=True)

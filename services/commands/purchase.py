@@ -15,8 +15,8 @@ from rich.tree import Tree
 
 from services.common.runtime import EXIT_FAILED
 from services.common.settings import Settings
-from services.gateway_api.roles import Role
-from services.gateway_api.tokens import issue_token
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.callers.tokens import issue_token
 from services.sandbox.catalogue import TIME_ZONE
 from services.sandbox.demo.browser import OrderRefusedError
 from services.sandbox.purchase import Buyer, Purchase, StuckPurchaseError

@@ -9,8 +9,8 @@ from rich.console import Console
 from services.common.errors import ConfigurationError
 from services.common.settings import Settings
 from services.common.validation import is_id
-from services.gateway_api.roles import Role
-from services.gateway_api.tokens import issue_token
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.callers.tokens import issue_token
 
 _MINUTES_MAX = 30 * 24 * 60
 

@@ -17,14 +17,14 @@ from services.common.settings import Settings
 from services.common.topics import Topics
 from services.engine.producer import Producer, open_producer
 from services.gateway_api.app import create_app
+from services.gateway_api.callers.idempotency_sweep import run_key_sweep
 from services.gateway_api.dependencies import Dependencies
-from services.gateway_api.idempotency_sweep import run_key_sweep
 from services.gateway_api.limits import DATABASE_DEADLINE, REGISTRY_AGAIN_S
-from services.gateway_api.listener import listen
+from services.gateway_api.payments.sweeps import run_sweeps
+from services.gateway_api.payments.tasks import run_payment_tasks
 from services.gateway_api.providers import load_providers
-from services.gateway_api.relay import run_relay
-from services.gateway_api.sweeps import run_sweeps
-from services.gateway_api.tasks import run_payment_tasks
+from services.gateway_api.publishing.relay import run_relay
+from services.gateway_api.web.listener import listen
 
 log = structlog.get_logger()
 

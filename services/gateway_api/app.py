@@ -4,36 +4,32 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from services.gateway_api import (
-    admin_allocations,
-    admin_departures,
-    admin_outbox,
-    admin_payments,
-    admin_pendings,
-    admin_prices,
-    admin_reschedule,
-    admin_reviews,
-    admin_sessions,
-    admin_trainers,
-    confirm,
-    enrollments,
-    orders,
-    payment_answers,
-    problem_types,
-    service_routes,
-    students,
-    webhooks,
+from services.gateway_api.admin import (
+    allocations,
+    departures,
+    outbox,
+    pendings,
+    prices,
+    reschedule,
+    reviews,
+    sessions,
+    trainers,
 )
-from services.gateway_api.auth import Authenticator
+from services.gateway_api.admin import payments as refunds
+from services.gateway_api.callers.auth import Authenticator
+from services.gateway_api.callers.keys import load_keys
+from services.gateway_api.callers.ratelimits import RateLimits
 from services.gateway_api.dependencies import Dependencies
-from services.gateway_api.endpoints import ENDPOINTS
-from services.gateway_api.guard import guarding
-from services.gateway_api.keys import load_keys
 from services.gateway_api.limits import BODY_READ_S, WEBHOOK_BYTES_MAX
-from services.gateway_api.middlewares import answering, cors
-from services.gateway_api.ratelimits import RateLimits
-from services.gateway_api.recording import open_recorder
-from services.gateway_api.service_routes import Readiness
+from services.gateway_api.payments import confirm, webhooks
+from services.gateway_api.payments.recording import open_recorder
+from services.gateway_api.routing import enrollments, problem_types, service_routes
+from services.gateway_api.routing.endpoints import ENDPOINTS
+from services.gateway_api.routing.guard import guarding
+from services.gateway_api.routing.service_routes import Readiness
+from services.gateway_api.students import learning, orders
+from services.gateway_api.students import payments as own_payments
+from services.gateway_api.web.middlewares import answering, cors
 
 
 def create_app(
@@ -55,18 +51,18 @@ def create_app(
     )
     for module in (
         orders,
-        payment_answers,
-        students,
-        admin_allocations,
-        admin_pendings,
-        admin_reschedule,
-        admin_sessions,
-        admin_trainers,
-        admin_prices,
-        admin_payments,
-        admin_reviews,
-        admin_departures,
-        admin_outbox,
+        own_payments,
+        learning,
+        allocations,
+        pendings,
+        reschedule,
+        sessions,
+        trainers,
+        prices,
+        refunds,
+        reviews,
+        departures,
+        outbox,
     ):
         app.add_routes(module.routes(dependencies))
     recorder = open_recorder(dependencies)

@@ -18,8 +18,8 @@ from pogo_core.util.migrate import apply
 
 from services.common.database import Transaction, translated_errors
 from services.common.errors import ConfigurationError
-from services.gateway_api.holiday_calendar import fill_holidays, holidays_of
-from services.gateway_api.problems import Problem
+from services.gateway_api.admin.holiday_calendar import fill_holidays, holidays_of
+from services.gateway_api.web.problems import Problem
 from services.operations.database_roles import OWNER, ensure_roles
 
 SQL_DIRECTORY = Path(__file__).resolve().parents[2] / "sql"

@@ -11,7 +11,7 @@ from services.common.instruments import Entry
 from services.common.metrics import Metrics
 from services.common.settings import PREFIX, Settings
 from services.common.topics import WORKERS, Topics
-from services.gateway_api.problem_types import PROBLEM_TYPES
+from services.gateway_api.routing.problem_types import PROBLEM_TYPES
 
 OPENTELEMETRY = (
     ("metric `messaging.process.duration`", "`coursepay_stage_duration_seconds`"),

@@ -15,8 +15,8 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError, m
 
 from services.common.database import Database, Transaction
 from services.common.events import Schedule, purchase_id_of
-from services.gateway_api.models import Body, Id, Tier
-from services.gateway_api.order_body import MetadataKey, MetadataValue, ScheduleBody
+from services.gateway_api.bodies.models import Body, Id, Tier
+from services.gateway_api.bodies.order import MetadataKey, MetadataValue, ScheduleBody
 from services.purchase_worker.details import details_json
 from services.purchase_worker.terms import expiry_of
 

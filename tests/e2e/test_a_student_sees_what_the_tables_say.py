@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from services.common.settings import Settings
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.checkout import confirm, pay
 from tests.support.eventually import eventually
 from tests.support.gateway import STUDENT, place_order

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.common.settings import Settings
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.checkout import dispute_entity, send_webhook
 from tests.support.eventually import eventually
 from tests.support.gateway import SCHEDULE

@@ -12,9 +12,9 @@ import orjson
 from services.common.codec import EncodedEvent, load_codec
 from services.common.errors import PoisonError, TransientError
 from services.common.validation import validate
-from services.gateway_api.problems import Problem
 from services.gateway_api.providers.verified import InvalidSignatureError, VerifiedPayment
-from services.gateway_api.reading import decode_json
+from services.gateway_api.web.problems import Problem
+from services.gateway_api.web.reading import decode_json
 from services.operations.schema_files import read_versions
 from tests.fuzz.mutations import mutant_of
 from tests.fuzz.senders import senders

@@ -17,12 +17,12 @@ from services.common.metrics import Metrics
 from services.common.settings import PREFIX, Settings
 from services.common.topics import Topics
 from services.gateway_api.app import create_app
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.callers.tokens import issue_token
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import BODY_READ_S, DATABASE_DEADLINE
-from services.gateway_api.listener import listen
 from services.gateway_api.providers import load_providers
-from services.gateway_api.roles import Role
-from services.gateway_api.tokens import issue_token
+from services.gateway_api.web.listener import listen
 from services.sandbox.accounts import Accounts, sandbox_accounts, sandbox_environment
 from services.sandbox.failures import Failures
 from services.sandbox.ports import free_ports

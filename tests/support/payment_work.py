@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.gateway_api.tasks import run_payment_tasks
+from services.gateway_api.payments.tasks import run_payment_tasks
 from tests.support.gateway import Gateway
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.engine.producer import open_producer
-from services.gateway_api.relay import run_relay
+from services.gateway_api.publishing.relay import run_relay
 from tests.support.gateway import Gateway
 
 

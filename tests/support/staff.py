@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from services.common.events import purchase_id_of
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.gateway import SCHEDULE, STUDENT, Gateway, owner_connection
 
 COURSE = "course-0001"

@@ -51,38 +51,38 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/common/database": frozenset(),
     "services/common/outbox": frozenset({"outbox"}),
     "services/engine/crashes": frozenset({"worker_crashes"}),
-    "services/gateway_api/admin_departures": frozenset(
+    "services/gateway_api/admin/departures": frozenset(
         {"depart_trainer", "student_course_purchases", "trainer_departure_items", "trainer_departures"}
     ),
-    "services/gateway_api/admin_pendings": frozenset({"student_course_purchases", "trainer_allocations"}),
-    "services/gateway_api/admin_payments": frozenset({"orders", "payments"}),
-    "services/gateway_api/admin_prices": frozenset({"course_prices", "courses"}),
-    "services/gateway_api/admin_reviews": frozenset({"orders", "payment_facts", "payments"}),
-    "services/gateway_api/admin_reschedule": frozenset({"reschedule_session"}),
-    "services/gateway_api/admin_sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
-    "services/gateway_api/admin_trainers": frozenset({"upsert_trainer"}),
-    "services/gateway_api/assignments": frozenset(
+    "services/gateway_api/admin/pendings": frozenset({"student_course_purchases", "trainer_allocations"}),
+    "services/gateway_api/admin/payments": frozenset({"orders", "payments"}),
+    "services/gateway_api/admin/prices": frozenset({"course_prices", "courses"}),
+    "services/gateway_api/admin/reviews": frozenset({"orders", "payment_facts", "payments"}),
+    "services/gateway_api/admin/reschedule": frozenset({"reschedule_session"}),
+    "services/gateway_api/admin/sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
+    "services/gateway_api/admin/trainers": frozenset({"upsert_trainer"}),
+    "services/gateway_api/admin/assignments": frozenset(
         {"allocate_trainer", "approve_allocation", "assign_trainer", "move_allocation", "student_course_purchases"}
         | {"standing_allocation", "trainer_allocations"}
     ),
-    "services/gateway_api/audit": frozenset({"audit_log", "trainer_definition"}),
-    "services/gateway_api/holiday_calendar": frozenset({"holidays"}),
-    "services/gateway_api/idempotency": frozenset({"idempotency_keys"}),
-    "services/gateway_api/idempotency_sweep": frozenset({"idempotency_keys"}),
-    "services/gateway_api/machine_keys": frozenset({"api_keys"}),
-    "services/gateway_api/orders": frozenset({"course_prices", "orders", "payments"}),
-    "services/gateway_api/outbox": frozenset({"outbox"}),
-    "services/gateway_api/payment_answers": frozenset(
+    "services/gateway_api/callers/audit": frozenset({"audit_log", "trainer_definition"}),
+    "services/gateway_api/admin/holiday_calendar": frozenset({"holidays"}),
+    "services/gateway_api/callers/idempotency": frozenset({"idempotency_keys"}),
+    "services/gateway_api/callers/idempotency_sweep": frozenset({"idempotency_keys"}),
+    "services/gateway_api/callers/machine_keys": frozenset({"api_keys"}),
+    "services/gateway_api/students/orders": frozenset({"course_prices", "orders", "payments"}),
+    "services/gateway_api/publishing/outbox": frozenset({"outbox"}),
+    "services/gateway_api/students/payments": frozenset(
         {"orders", "payments", "student_course_purchases", "trainer_allocations"}
     ),
-    "services/gateway_api/payment_reads": frozenset({"orders", "payment_facts", "payments"}),
-    "services/gateway_api/payment_tasks": frozenset({"payment_tasks"}),
-    "services/gateway_api/payment_writes": frozenset({"orders", "payment_facts", "payments"}),
-    "services/gateway_api/students": frozenset(
+    "services/gateway_api/payments/reads": frozenset({"orders", "payment_facts", "payments"}),
+    "services/gateway_api/payments/task_queue": frozenset({"payment_tasks"}),
+    "services/gateway_api/payments/writes": frozenset({"orders", "payment_facts", "payments"}),
+    "services/gateway_api/students/learning": frozenset(
         {"orders", "payments", "student_course_progress", "student_course_purchases", "tutoring_sessions"}
     ),
-    "services/gateway_api/sweeps": frozenset({"payment_facts", "provider_sweeps"}),
-    "services/gateway_api/tasks": frozenset({"payment_facts", "payments"}),
+    "services/gateway_api/payments/sweeps": frozenset({"payment_facts", "provider_sweeps"}),
+    "services/gateway_api/payments/tasks": frozenset({"payment_facts", "payments"}),
     "services/notifier/notifications": frozenset({"notifications"}),
     "services/operations/database_roles": frozenset(),
     "services/operations/dead_letters": frozenset(

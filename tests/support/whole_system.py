@@ -9,8 +9,8 @@ from typing import Any
 from services.assignment_worker.__main__ import serve as serve_assignments
 from services.common.settings import Settings
 from services.engine.producer import open_producer
-from services.gateway_api.relay import run_relay
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.publishing.relay import run_relay
 from services.notifier.__main__ import serve as serve_notifications
 from services.operations.__main__ import serve as serve_operations
 from services.purchase_worker.__main__ import serve as serve_purchases

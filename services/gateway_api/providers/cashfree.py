@@ -17,14 +17,14 @@ import orjson
 
 from services.common.errors import DependencyError
 from services.gateway_api.limits import PROVIDER_CALL_S
-from services.gateway_api.payments import Meaning
+from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.cashfree_entities import Payment, Refund, entity_of, is_order_id, told_by
 from services.gateway_api.providers.entities import Entity, event_name_of, member, read_entity, read_object
 from services.gateway_api.providers.lists import Listed, read_items
 from services.gateway_api.providers.protocol import ProviderOrder
 from services.gateway_api.providers.verified import InvalidSignatureError, VerifiedPayment, check_hmac, unknown_payment
-from services.gateway_api.reading import invalid
+from services.gateway_api.web.reading import invalid
 
 NAME = "cashfree"
 _VERSION = "2025-01-01"

@@ -5,9 +5,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from services.gateway_api.problems import Problem
 from services.gateway_api.providers.verified import is_provider_id
-from services.gateway_api.reading import decode_json
+from services.gateway_api.web.problems import Problem
+from services.gateway_api.web.reading import decode_json
 
 Model = TypeVar("Model", bound=BaseModel)
 Json = dict[str, Any]

@@ -16,7 +16,7 @@ from itertools import count
 import orjson
 
 from services.common.errors import DependencyError
-from services.gateway_api.payments import Meaning
+from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
 from services.gateway_api.providers.lists import read_items

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.gateway_api.payments import Meaning
+from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.entities import Amount, Currency, Entity, Id, member, read_entity
 
 _PAYMENTS: Mapping[str, Meaning] = {

@@ -27,7 +27,7 @@ from services.gateway_api.providers.verified import (
     time_of,
     unknown_payment,
 )
-from services.gateway_api.reading import invalid
+from services.gateway_api.web.reading import invalid
 
 NAME = "stripe"
 TOLERANCE_S = 300

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from services.gateway_api.payments import Meaning
+from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.entities import Amount, Currency, Entity, Id, read_entity
 
 _INTENTS: Mapping[str, Meaning] = {

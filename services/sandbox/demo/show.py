@@ -15,8 +15,8 @@ from services.common.database import Database
 from services.common.errors import DependencyError
 from services.common.settings import Settings
 from services.common.topic_admin import apply_topics, delete_topics
-from services.gateway_api.roles import Role
-from services.gateway_api.tokens import issue_token
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.callers.tokens import issue_token
 from services.operations.migrations import migrate
 from services.sandbox.catalogue import build_catalogue
 from services.sandbox.demo.browser import Browser, PlacedOrder, open_http

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from services.gateway_api import limits
-from services.gateway_api.machine_keys import MACHINE_ROLES
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.machine_keys import MACHINE_ROLES
+from services.gateway_api.callers.roles import Role
 
 PAGE = " ".join((Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8").split())
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway_api.problem_types import PROBLEM_TYPES
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.routing.problem_types import PROBLEM_TYPES
 from tests.support.gateway import Gateway, running_gateway
 
 SHOP = "https://shop.example"

@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from services.gateway_api.callers.roles import Role
 from services.gateway_api.limits import BODY_BYTES_MAX
-from services.gateway_api.roles import Role
 from tests.support.gateway import Gateway, order_body, running_gateway
 
 PATH = "/api/v1/orders"

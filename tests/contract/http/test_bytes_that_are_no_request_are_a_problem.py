@@ -5,7 +5,7 @@ A line that cannot be read may be somebody's Authorization header, sent by a bro
 
 from pathlib import Path
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.printed import printed
 from tests.support.raw_http import answer_to, answers_to, request

@@ -9,10 +9,10 @@ import orjson
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.gateway_api.endpoint import Endpoint
-from services.gateway_api.endpoints import ENDPOINTS
-from services.gateway_api.roles import Role
-from services.gateway_api.tokens import development_key
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.callers.tokens import development_key
+from services.gateway_api.routing.endpoint import Endpoint
+from services.gateway_api.routing.endpoints import ENDPOINTS
 from tests.support.gateway import STUDENT, Gateway
 
 GUARDED = [endpoint for endpoint in ENDPOINTS.values() if endpoint.roles]

@@ -4,7 +4,11 @@ the chain.
 
 from tests.support.tidy import ROOT, service_modules
 
-OF_THE_ROUTE = {"services/gateway_api/app", "services/gateway_api/endpoints", "services/gateway_api/enrollments"}
+OF_THE_ROUTE = {
+    "services/gateway_api/app",
+    "services/gateway_api/routing/endpoints",
+    "services/gateway_api/routing/enrollments",
+}
 
 
 def test_no_service_knows_the_enrollment_routes_but_the_one_that_refuses_them() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.settings import Settings
 from services.common.telemetry import LOG_FIELDS
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from services.sandbox.accounts import sandbox_accounts
 from services.sandbox.razorpay.events import sign
 from tests.support.checkout import CONFIRM, pay, payment_entity, send_stripe_webhook, signed_callback

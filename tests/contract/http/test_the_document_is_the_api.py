@@ -22,10 +22,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from services.gateway_api.app import create_app
-from services.gateway_api.endpoints import ENDPOINTS
-from services.gateway_api.openapi import openapi_document
-from services.gateway_api.problem_types import PROBLEM_TYPES
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.routing.endpoints import ENDPOINTS
+from services.gateway_api.routing.openapi import openapi_document
+from services.gateway_api.routing.problem_types import PROBLEM_TYPES
 from tests.support.gateway import Gateway, add_course, running_gateway
 
 PACKAGE = Path(__file__).parents[3] / "services" / "gateway_api"
@@ -54,7 +54,7 @@ async def test_a_route_that_the_table_does_not_know_stops_the_start(
     async def answer(_request: web.Request) -> web.Response:
         return web.Response()
 
-    monkeypatch.setattr("services.gateway_api.enrollments.routes", lambda: [web.get("/api/v1/secret", answer)])
+    monkeypatch.setattr("services.gateway_api.routing.enrollments.routes", lambda: [web.get("/api/v1/secret", answer)])
     with pytest.raises(AssertionError, match="GET /api/v1/secret"):
         create_app(gateway.dependencies)
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import uuid4
 
-from services.gateway_api.outbox import _BLOCKED, _CLAIM
+from services.gateway_api.publishing.outbox import _BLOCKED, _CLAIM
 from tests.support.gateway import owner_connection
 from tests.support.plans import explained
 

@@ -6,9 +6,9 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateway_api import recording
-from services.gateway_api.payments import Meaning
-from services.gateway_api.recording import open_recorder
+from services.gateway_api.payments import recording
+from services.gateway_api.payments.recording import open_recorder
+from services.gateway_api.payments.state import Meaning
 from tests.support.books import fact_rows, outbox_events, payment_row
 from tests.support.checkout import CONFIRM, confirm, signed_callback
 from tests.support.eventually import eventually

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.checkout import confirm, signed_callback
 from tests.support.command import run_coursepay
 from tests.support.gateway import Gateway, owner_connection, place_order

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
-from services.gateway_api.recording import open_recorder
-from services.gateway_api.sweeps import Found, run_sweeps, sweep_due
+from services.gateway_api.payments.recording import open_recorder
+from services.gateway_api.payments.sweeps import Found, run_sweeps, sweep_due
 from tests.support.books import fact_rows, outbox_events, payment_row
 from tests.support.checkout import Json, confirm, pay
 from tests.support.eventually import eventually

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from services.gateway_api.callers.roles import Role
 from services.gateway_api.providers import Provider
-from services.gateway_api.roles import Role
 from tests.support.books import make_due, payment_row, task_rows
 from tests.support.checkout import confirm, pay, signed_callback
 from tests.support.eventually import eventually

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from services.gateway_api.callers.roles import Role
 from services.gateway_api.limits import REFUNDS_FAILED_MAX
-from services.gateway_api.roles import Role
 from tests.support.books import fact_rows, make_due, task_rows
 from tests.support.checkout import Json, confirm, pay, payment_entity, refund_entity, send_webhook, signed_callback
 from tests.support.eventually import eventually

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.common.events import purchase_id_of
-from services.gateway_api.roles import STAFF, Role
+from services.gateway_api.callers.roles import STAFF, Role
 from tests.support.gateway import STUDENT, Gateway, owner_connection, place_order
 
 NOW = datetime.now(UTC)

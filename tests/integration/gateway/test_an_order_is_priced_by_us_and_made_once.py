@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.gateway import SCHEDULE, STUDENT, Gateway, order_body, owner_connection, place_order
 
 

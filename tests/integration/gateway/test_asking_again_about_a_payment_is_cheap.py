@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from services.gateway_api.answers import PaymentAnswer
-from services.gateway_api.payment_answers import poll_again_s
-from services.gateway_api.roles import Role
+from services.gateway_api.bodies.answers import PaymentAnswer
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.students.payments import poll_again_s
 from tests.support.gateway import Gateway, owner_connection, place_order
 
 

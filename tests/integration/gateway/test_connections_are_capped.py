@@ -5,7 +5,7 @@ import pytest
 from aiohttp import web
 
 from services.common.errors import ConfigurationError
-from services.gateway_api.listener import listen
+from services.gateway_api.web.listener import listen
 
 HOST = "127.0.0.1"
 

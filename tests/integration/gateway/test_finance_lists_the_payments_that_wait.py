@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.checkout import confirm, payment_entity, send_webhook, signed_callback
 from tests.support.gateway import Gateway, place_order
 

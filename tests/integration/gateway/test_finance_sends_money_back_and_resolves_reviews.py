@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
+from services.gateway_api.callers.roles import Role
 from services.gateway_api.providers import ProviderRefusedError
-from services.gateway_api.roles import Role
 from tests.support.books import fact_rows, outbox_events, payment_row, task_rows
 from tests.support.checkout import (
     Json,

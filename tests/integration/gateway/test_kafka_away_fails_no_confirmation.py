@@ -8,7 +8,7 @@ from services.common.breaker import CircuitState
 from services.common.events import PaymentSucceeded
 from services.common.settings import Settings
 from services.engine.producer import open_producer
-from services.gateway_api.relay import run_relay
+from services.gateway_api.publishing.relay import run_relay
 from services.operations.topic_reader import read_topics
 from services.sandbox.stack import Stack
 from tests.support.books import outbox_events

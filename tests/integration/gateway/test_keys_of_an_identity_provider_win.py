@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from services.common.errors import ConfigurationError, DependencyError
 from services.common.health import listen
 from services.common.settings import Settings
-from services.gateway_api.keys import JwksKeys, load_keys
+from services.gateway_api.callers.keys import JwksKeys, load_keys
 from services.gateway_api.limits import JWKS_REFRESH_S
 from tests.support.gateway import STUDENT, Gateway, running_gateway
 
@@ -82,7 +82,7 @@ async def test_a_new_key_is_fetched_when_its_id_first_comes_but_not_at_every_str
     provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("services.gateway_api.keys.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("services.gateway_api.callers.keys.time.monotonic", lambda: clock[0])
     async with aiohttp.ClientSession() as http:
         keys = JwksKeys(provider.url, http)
         assert await keys.find("one") is not None
@@ -98,7 +98,7 @@ async def test_a_provider_that_is_away_is_survived_with_the_last_set(
     provider: IdentityProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("services.gateway_api.keys.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("services.gateway_api.callers.keys.time.monotonic", lambda: clock[0])
     provider.broken = True
     async with aiohttp.ClientSession() as http:
         keys = JwksKeys(provider.url, http)

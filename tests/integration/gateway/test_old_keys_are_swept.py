@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from services.gateway_api.idempotency_sweep import run_key_sweep, sweep_keys
+from services.gateway_api.callers.idempotency_sweep import run_key_sweep, sweep_keys
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, owner_connection, place_order
 
@@ -15,7 +15,7 @@ async def _keys(database_url: str) -> int:
 async def test_only_keys_that_nobody_may_repeat_are_removed(
     gateway: Gateway, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.gateway_api.idempotency_sweep.SWEEP_ROWS", 2)
+    monkeypatch.setattr("services.gateway_api.callers.idempotency_sweep.SWEEP_ROWS", 2)
     for number in range(6):
         await place_order(gateway, key=f"key-{number}")
     async with owner_connection(database_url) as connection:

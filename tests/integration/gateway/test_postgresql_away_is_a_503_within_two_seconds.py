@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from services.sandbox.razorpay.events import sign
 from services.sandbox.stack import Stack
 from tests.support.checkout import CONFIRM, Json, signed_callback

@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.gateway import Gateway, owner_connection, place_order
 
 PATH = "/api/v1/admin/courses/course-0002/prices"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.books import fact_rows, make_due, outbox_events, payment_row
 from tests.support.checkout import Json, confirm
 from tests.support.eventually import eventually

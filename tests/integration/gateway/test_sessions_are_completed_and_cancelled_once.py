@@ -1,6 +1,6 @@
 import pytest
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from tests.support.gateway import STUDENT, Gateway, owner_connection
 from tests.support.staff import COURSE, add_purchase, ask, put_trainer
 

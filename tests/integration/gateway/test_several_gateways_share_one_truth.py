@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
-from services.gateway_api.tasks import run_payment_tasks
+from services.gateway_api.payments.tasks import run_payment_tasks
 from tests.support.books import make_due, outbox_events, payment_row, task_rows
 from tests.support.checkout import confirm, pay, payment_entity, refund_entity, send_webhook
 from tests.support.eventually import eventually

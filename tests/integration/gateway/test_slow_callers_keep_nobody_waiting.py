@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from services.common.settings import Settings
-from services.gateway_api.listener import listen
+from services.gateway_api.web.listener import listen
 from tests.support.gateway_process import GatewayProcess, gateway_process
 from tests.support.raw_http import request
 

@@ -14,7 +14,7 @@ from services.common.events import Event, PaymentAdjusted, PaymentSucceeded, adj
 from services.common.outbox import add_events
 from services.common.settings import Settings
 from services.engine.records import Record
-from services.gateway_api import outbox, relay
+from services.gateway_api.publishing import outbox, relay
 from services.operations.topic_reader import read_topics
 from tests.support.books import outbox_events
 from tests.support.checkout import confirm, pay

@@ -30,7 +30,7 @@ _MIGRATOR = (
 # A command that acts as the purchase worker; its own test runs each of its statements.
 _IMPORT = ("services.operations.purchase_import",)
 # `coursepay keys` runs these, as operations; the gateway only looks keys up.
-_OF_OPERATORS = tuple(f"services.gateway_api.machine_keys.{name}" for name in ("_ADD", "_LIST", "_REVOKE"))
+_OF_OPERATORS = tuple(f"services.gateway_api.callers.machine_keys.{name}" for name in ("_ADD", "_LIST", "_REVOKE"))
 _BEGINNINGS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 _PARAMETERS = """
 SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'statement'

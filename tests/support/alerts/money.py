@@ -7,8 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 from services.common.settings import PREFIX, Settings
+from services.gateway_api.callers.roles import Role
 from services.gateway_api.providers import Provider, load_providers
-from services.gateway_api.roles import Role
 from services.sandbox.accounts import sandbox_accounts, sandbox_environment
 from tests.support.alerts.scene import Scene
 from tests.support.eventually import eventually

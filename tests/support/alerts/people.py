@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from services.gateway_api.roles import Role
+from services.gateway_api.callers.roles import Role
 from services.sandbox.demo.children import Child
 from tests.support.alerts.rules import RANGE_MIN_S
 from tests.support.alerts.scene import COURSE, STARVED, TAKEN, Scene

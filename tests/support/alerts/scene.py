@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 
 from services.common.settings import Settings
-from services.gateway_api.roles import Role
-from services.gateway_api.tokens import issue_token
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.callers.tokens import issue_token
 from services.operations.migrations import migrate
 from services.sandbox.demo.database import own_database
 from services.sandbox.demo.show import own_topics

@@ -3,9 +3,9 @@ import pytest
 from services.common.metrics import Metrics
 from services.common.settings import Settings
 from services.common.topics import Topics
+from services.gateway_api.callers.ratelimits import RateLimits
 from services.gateway_api.limits import BAD_CREDENTIALS_MAX, BAD_SIGNATURES_MAX, SUBJECT_REQUESTS_MAX
-from services.gateway_api.problems import Problem
-from services.gateway_api.ratelimits import RateLimits
+from services.gateway_api.web.problems import Problem
 
 
 def _limits(*, subjects_limited: bool = True) -> tuple[RateLimits, Metrics]:

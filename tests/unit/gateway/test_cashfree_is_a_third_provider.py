@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from services.common.settings import Settings
-from services.gateway_api.payments import Meaning
-from services.gateway_api.problems import Problem
+from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import InvalidSignatureError, load_providers
 from services.gateway_api.providers.calls import ProviderApi
 from services.gateway_api.providers.cashfree import Cashfree
+from services.gateway_api.web.problems import Problem
 
 SECRET = b"client_secret"
 TIMESTAMP = "1746427759733"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from services.common.events import Event, PaymentAdjusted, PaymentSucceeded
 from services.common.validation import validate
-from services.gateway_api.payment_changes import Change, Order, Payment, change_of
-from services.gateway_api.payment_tasks import NewTask
-from services.gateway_api.payments import Fact, Meaning, Price, Source, derive_state
+from services.gateway_api.payments.changes import Change, Order, Payment, change_of
+from services.gateway_api.payments.state import Fact, Meaning, Price, Source, derive_state
+from services.gateway_api.payments.task_queue import NewTask
 
 PRICE = Price(amount_minor=500_000, currency="INR")
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -143,10 +143,12 @@ def test_every_order_with_duplicates_ends_in_one_state(orders: tuple[list[Fact],
 @given(two_orders())
 def test_without_another_payment_every_order_ends_in_one_state(orders: tuple[list[Fact], list[Fact]]) -> None:
     """From the first fact on. Only a callback that beat the news of a wrong amount is a success that became a review,
-    instead of a review from the start; both are a review.
+    instead of a review from the start; both are a review, and once the money is back the one is refunded, while the
+    other has never been anything.
     """
     one, two = (take([fact for fact in facts if fact.payment_id != "pay_2"]) for facts in orders)
-    assert one.payment.status == two.payment.status or "review" in {one.payment.status, two.payment.status}
+    ends = {one.payment.status, two.payment.status}
+    assert len(ends) == 1 or "review" in ends or ends == {"refunded", "failed"}
     if one.payment.payment_id == two.payment.payment_id:
         assert (one.payment.status, one.payment.refunded_minor) == (two.payment.status, two.payment.refunded_minor)
 

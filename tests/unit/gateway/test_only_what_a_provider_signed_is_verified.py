@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway_api.payments import Meaning
+from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import InvalidSignatureError, Proof, VerifiedPayment
 from services.gateway_api.providers.verified import check_hmac
 from tests.support.payment_providers import (

@@ -4,7 +4,7 @@ import asyncio
 from typing import cast
 
 from services.common.database import Database
-from services.gateway_api.service_routes import Readiness
+from services.gateway_api.routing.service_routes import Readiness
 
 
 class SlowDatabase:

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from services.commands.token import token
 from services.common.errors import ConfigurationError
 from services.common.settings import Settings
-from services.gateway_api.roles import Role
-from services.gateway_api.tokens import development_key, issue_token
+from services.gateway_api.callers.roles import Role
+from services.gateway_api.callers.tokens import development_key, issue_token
 
 LIFETIME = timedelta(minutes=5)
 

@@ -1,0 +1,66 @@
+"""What goes into payment_writes.py and what comes out, and its rows as the values that the pure parts work on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.common.database import Row
+from services.gateway_api.payments.changes import Order, Payment
+from services.gateway_api.payments.state import Fact, Meaning, Price, Status
+from services.gateway_api.providers import VerifiedPayment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A fact, and the trace in which it came."""
+
+    fact: VerifiedPayment
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What the books say now. `order_id` None: nobody's order. `new`: the fact was not there before; `accepted`: the
+    payment that pays the order, since `confirmed_at`.
+    """
+
+    order_id: str | None
+    new: bool
+    status: Status = "created"
+    accepted: str | None = None
+    confirmed_at: datetime | None = None
+    wrote_event: bool = False
+
+
+def fact_of(row: Row) -> Fact:
+    return Fact(
+        payment_id=row["payment_id"],
+        entity_id=row["entity_id"],
+        meaning=Meaning(row["status"]) if row["status"] is not None else None,
+        source=row["source"],
+        amount_minor=row["amount_minor"],
+        cumulative=row["cumulative"],
+        currency=row["currency"],
+    )
+
+
+def order_of(row: Row) -> Order:
+    return Order(
+        order_id=row["order_id"],
+        provider=row["provider"],
+        student_id=row["student_id"],
+        course_id=row["course_id"],
+        purchase_tier=row["purchase_tier"],
+        price=Price(amount_minor=row["amount_minor"], currency=row["currency"]),
+        schedule=row["schedule"],
+        metadata=row["metadata"],
+    )
+
+
+def payment_of(row: Row) -> Payment:
+    return Payment(
+        status=row["status"],
+        payment_id=row["payment_id"],
+        refunded_minor=row["refunded_minor"],
+        sequence=row["sequence"],
+        confirmed_at=row["confirmed_at"],
+    )

@@ -1,0 +1,131 @@
+"""The nightly sweep: lists what each provider knows of the last days and takes what nobody has told here.
+
+The reconciler asks about orders that look unpaid; this finds the rest: a capture whose webhook was lost after the last
+question, a refund or a dispute made in the provider's dashboard. What it finds goes the way of webhooks, so that it
+decides nothing by itself; money for no order of ours is told of each time. One gateway at a time sweeps a provider,
+under a lease.
+Tables: provider_sweeps; payment_facts (read).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import structlog
+
+from services.common.database import Database
+from services.common.errors import RecordError
+from services.common.telemetry import span
+from services.gateway_api.dependencies import Dependencies
+from services.gateway_api.limits import SWEEP_FACTS, SWEEP_LEASE_S, SWEEPS_POLL_S
+from services.gateway_api.payments.recording import Recorder, open_recorder
+from services.gateway_api.payments.state import Meaning
+from services.gateway_api.providers import Provider, VerifiedPayment
+from services.gateway_api.web.problems import Problem
+
+log = structlog.get_logger()
+_LEASE = timedelta(seconds=SWEEP_LEASE_S)
+_KNOW = "INSERT INTO provider_sweeps (provider) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+_CLAIM = """
+UPDATE provider_sweeps SET lease_until = now() + $2::interval, lease_token = $1
+ WHERE provider = (SELECT provider FROM provider_sweeps
+                    WHERE provider = ANY ($3::text[]) AND due_at <= now()
+                      AND (lease_until IS NULL OR lease_until < now())
+                    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING provider
+"""
+_EXTEND = "UPDATE provider_sweeps SET lease_until = now() + $3::interval WHERE provider = $1 AND lease_token = $2"
+_FINISH = """
+UPDATE provider_sweeps
+   SET due_at = clock_timestamp() + $3::interval, swept_until = $4, facts_found = $5, strangers_found = $6,
+       lease_until = NULL, lease_token = NULL
+ WHERE provider = $1 AND lease_token = $2
+"""
+_KNOWN = """
+SELECT entity_id, status, max(cumulative) AS cumulative, bool_and(order_id IS NULL) AS is_nobodys
+  FROM payment_facts WHERE provider = $1 AND entity_id = ANY ($2::text[]) GROUP BY entity_id, status
+"""
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """`facts`: nobody had told them. `strangers`: payments that took money for no order of ours."""
+
+    facts: int = 0
+    strangers: int = 0
+
+
+async def run_sweeps(dependencies: Dependencies, drained: asyncio.Event) -> None:
+    """Until `drained`. Any number of gateways share the work."""
+    recorder = open_recorder(dependencies)
+    while not drained.is_set():
+        try:
+            await sweep_due(dependencies, recorder)
+        except (RecordError, Problem) as error:
+            # Its lease ends, and the next one begins anew: nothing is half done.
+            log.warning("sweep_interrupted", error=str(error))
+        try:
+            async with asyncio.timeout(SWEEPS_POLL_S):
+                await drained.wait()
+        except TimeoutError:
+            continue
+
+
+async def sweep_due(dependencies: Dependencies, recorder: Recorder) -> Found | None:
+    """One provider whose turn it is; None when there is none. Raises RecordError when the provider or PostgreSQL is
+    away, Problem when the gateway has more to do than it can.
+    """
+    settings, database, token = dependencies.settings, dependencies.database, uuid4()
+    name = await _claim(database, token, list(dependencies.providers))
+    if name is None:
+        return None
+    until, found = datetime.now(UTC), Found()
+    with span(f"sweep {name}"):
+        since = until - timedelta(seconds=settings.sweep_window_s)
+        async for facts in _in_parts(dependencies.providers[name], since, until):
+            await _take(database, recorder, name, facts, found)
+            async with database.connection() as connection:
+                await connection.execute(_EXTEND, name, token, _LEASE)
+        again = timedelta(seconds=settings.sweep_interval_s)
+        async with database.connection() as connection:
+            await connection.execute(_FINISH, name, token, again, until, found.facts, found.strangers)
+    write = log.error if found.strangers else log.info
+    write("sweep_finished", provider=name, records=found.facts, failed=found.strangers)
+    return found
+
+
+async def _claim(database: Database, token: UUID, names: list[str]) -> str | None:
+    async with database.connection() as connection:
+        await connection.execute(_KNOW, names)
+        name: str | None = await connection.fetchval(_CLAIM, token, _LEASE, names)
+        return name
+
+
+async def _in_parts(provider: Provider, since: datetime, until: datetime) -> AsyncIterator[list[VerifiedPayment]]:
+    part = list[VerifiedPayment]()
+    async for fact in provider.list_facts(since, until):
+        part.append(fact)
+        if len(part) == SWEEP_FACTS:
+            yield part
+            part = []
+    yield part
+
+
+async def _take(
+    database: Database, recorder: Recorder, provider: str, facts: Sequence[VerifiedPayment], found: Found
+) -> None:
+    async with database.connection() as connection:
+        rows = await connection.fetch(_KNOWN, provider, [fact.entity_id for fact in facts])
+    # A payment whose order is not known is looked at anew: there may be one by now, and a person is told if not.
+    known = {(row["entity_id"], row["status"]): row["cumulative"] or 0 for row in rows if not row["is_nobodys"]}
+    news = [
+        fact
+        for fact in facts
+        if fact.meaning is not None and (fact.cumulative or 0) > known.get((fact.entity_id, fact.meaning), -1)
+    ]
+    for fact, recorded in zip(news, await asyncio.gather(*(recorder.record(one) for one in news)), strict=True):
+        found.facts += recorded.new
+        if recorded.order_id is None and fact.meaning is Meaning.CAPTURED:
+            found.strangers += 1

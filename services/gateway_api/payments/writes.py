@@ -1,0 +1,227 @@
+"""Writing facts with what follows from them, in the caller's transaction.
+
+The payment rows are locked first, in the order of their ids; the facts are read by a later statement. In one statement
+a fact that someone committed while we waited for the lock would be invisible, and a refund lost.
+Tables: orders (read), payments, payment_facts, payment_tasks, and outbox through common.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from services.common.codec import Codec
+from services.common.database import Row, Transaction
+from services.common.outbox import add_events
+from services.gateway_api.payments.changes import Change, change_of
+from services.gateway_api.payments.reads import with_orders
+from services.gateway_api.payments.rows import Recorded, Told, fact_of, order_of, payment_of
+from services.gateway_api.payments.state import Fact, Meaning
+from services.gateway_api.payments.task_queue import open_tasks
+from services.gateway_api.providers import VerifiedPayment
+
+log = structlog.get_logger()
+_LOCK = """
+SELECT orders.provider, orders.provider_order_id, orders.order_id, orders.student_id, orders.course_id,
+       orders.purchase_tier, orders.amount_minor, orders.currency, orders.schedule, orders.metadata, payments.status,
+       payments.payment_id, payments.refunded_minor, payments.sequence, payments.confirmed_at
+  FROM unnest($1::text[], $2::text[]) AS wanted (provider, provider_order_id)
+  JOIN orders ON orders.provider = wanted.provider AND orders.provider_order_id = wanted.provider_order_id
+  JOIN payments ON payments.order_id = orders.order_id
+ ORDER BY orders.order_id
+   FOR UPDATE OF payments
+"""
+_LOCK_FREE = _LOCK.rstrip() + " SKIP LOCKED\n"
+# A fact that came before its order was known belongs to it from now on. OFFSET 0 keeps the planner at one look into an
+# index for each order; it would read the whole table while its statistics lag behind.
+_STORE = """
+WITH added AS (
+    INSERT INTO payment_facts (order_id, provider, source, provider_event_id, provider_order_id, payment_id, entity_id,
+                               event, status, amount_minor, cumulative, currency, body, body_sha256, verified_by,
+                               occurred_at)
+    SELECT order_id, provider, source, provider_event_id, provider_order_id, payment_id, entity_id, event, status,
+           amount_minor, cumulative, currency, body, body_sha256, verified_by, occurred_at
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                  $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::bytea[], $14::bytea[], $15::text[],
+                  $16::timestamptz[])
+           WITH ORDINALITY AS told (order_id, provider, source, provider_event_id, provider_order_id, payment_id,
+                                    entity_id, event, status, amount_minor, cumulative, currency, body, body_sha256,
+                                    verified_by, occurred_at, position)
+     ORDER BY position
+        ON CONFLICT DO NOTHING
+    RETURNING id, order_id, payment_id, entity_id, status, source, amount_minor, cumulative, currency, provider,
+              body_sha256
+)
+SELECT id, order_id, payment_id, entity_id, status, source, amount_minor, cumulative, currency, provider,
+       body_sha256, true AS is_new
+  FROM added
+UNION ALL
+SELECT fact.id, wanted.order_id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.amount_minor,
+       fact.cumulative, fact.currency, fact.provider, NULL, false
+  FROM (SELECT DISTINCT order_id FROM unnest($1::text[]) AS told (order_id)) AS wanted
+ CROSS JOIN LATERAL (SELECT * FROM payment_facts WHERE order_id = wanted.order_id OFFSET 0) AS fact
+UNION ALL
+SELECT fact.id, wanted.order_id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.amount_minor,
+       fact.cumulative, fact.currency, fact.provider, NULL, false
+  FROM (SELECT DISTINCT order_id, provider, provider_order_id
+          FROM unnest($1::text[], $2::text[], $5::text[]) AS told (order_id, provider, provider_order_id)) AS wanted
+ CROSS JOIN LATERAL (SELECT * FROM payment_facts
+                      WHERE order_id IS NULL AND provider = wanted.provider
+                        AND provider_order_id = wanted.provider_order_id OFFSET 0) AS fact
+ WHERE wanted.order_id IS NOT NULL
+ ORDER BY id
+"""
+_UPDATE = """
+UPDATE payments
+   SET status = changed.status, payment_id = changed.payment_id, refunded_minor = changed.refunded_minor,
+       sequence = changed.sequence, confirmed_at = changed.confirmed_at, updated_at = clock_timestamp()
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[])
+       AS changed (order_id, status, payment_id, refunded_minor, sequence, confirmed_at)
+ WHERE payments.order_id = changed.order_id
+"""
+_Key = tuple[str, str | None]
+
+
+class Writer:
+    def __init__(self, codec: Codec, *, verify_in: timedelta) -> None:
+        self._codec = codec
+        self._verify_in = verify_in
+
+    async def write(self, transaction: Transaction, told: Sequence[Told], *, wait: bool) -> list[Recorded | None]:
+        """One for each of `told`. Without `wait`: None for one whose order is not known, or whose payment row someone
+        else holds. With it the row is waited for, and a provider's fact about no order of ours is kept as well.
+        """
+        told = await with_orders(transaction, told)
+        rows = await _lock(transaction, told, wait=wait)
+        kept = [one for one in told if _key(one) in rows or (wait and _is_kept_without_order(one.fact))]
+        stored = await _store(transaction, kept, rows) if kept else []
+        changes = self._changes(rows, stored)
+        await self._write_changes(transaction, rows, changes, kept)
+        _tell_strangers(stored)
+        return _recorded(told, rows, stored, changes, wait=wait)
+
+    def _changes(self, rows: Mapping[_Key, Row], stored: Sequence[Row]) -> dict[str, Change]:
+        """Order id -> what changes, of those with a new fact."""
+        known, new = defaultdict[str, list[Fact]](list), defaultdict[str, list[Fact]](list)
+        for row in stored:
+            if row["order_id"] is not None:
+                (new if row["is_new"] else known)[row["order_id"]].append(fact_of(row))
+        now = datetime.now(UTC)
+        return {
+            row["order_id"]: change_of(
+                order_of(row),
+                payment_of(row),
+                known[row["order_id"]],
+                new[row["order_id"]],
+                now=now,
+                verify_in=self._verify_in,
+            )
+            for row in rows.values()
+            if row["order_id"] in new
+        }
+
+    async def _write_changes(
+        self, transaction: Transaction, rows: Mapping[_Key, Row], changes: Mapping[str, Change], kept: Sequence[Told]
+    ) -> None:
+        before = {row["order_id"]: payment_of(row) for row in rows.values()}
+        changed = {order_id: one.payment for order_id, one in changes.items() if one.payment != before[order_id]}
+        if changed:
+            payments = changed.values()
+            await transaction.execute(
+                _UPDATE,
+                list(changed),
+                [payment.status for payment in payments],
+                [payment.payment_id for payment in payments],
+                [payment.refunded_minor for payment in payments],
+                [payment.sequence for payment in payments],
+                [payment.confirmed_at for payment in payments],
+            )
+        traces = {rows[_key(one)]["order_id"]: one.traceparent for one in reversed(kept) if _key(one) in rows}
+        events = [(event, traces[order_id]) for order_id, change in changes.items() for event in change.events]
+        if events:
+            await add_events(transaction, events, self._codec)
+        await open_tasks(transaction, [task for change in changes.values() for task in change.tasks])
+        for order_id, payment in changed.items():
+            if payment.status == "review" != before[order_id].status:
+                log.error("payment_needs_a_person", orderId=order_id, paymentId=payment.payment_id, reason="review")
+        for fact in (one.fact for one in kept if one.fact.meaning is Meaning.REFUND_FAILED):
+            log.error("refund_failed", provider=fact.provider, paymentId=fact.payment_id)
+
+
+def _is_kept_without_order(fact: VerifiedPayment) -> bool:
+    """Whether a fact about no order of ours is kept: what a provider told by itself, and money that it took."""
+    return fact.source == "webhook" or (fact.source == "fetch" and fact.meaning is Meaning.CAPTURED)
+
+
+def _tell_strangers(stored: Sequence[Row]) -> None:
+    for row in stored:
+        if row["order_id"] is None and row["status"] == Meaning.CAPTURED:
+            log.error("capture_without_order", provider=row["provider"], paymentId=row["payment_id"])
+
+
+async def _lock(transaction: Transaction, told: Sequence[Told], *, wait: bool) -> dict[_Key, Row]:
+    keys = sorted({(one.fact.provider, one.fact.provider_order_id) for one in told if one.fact.provider_order_id})
+    if not keys:
+        return {}
+    rows = await transaction.fetch(
+        _LOCK if wait else _LOCK_FREE, [provider for provider, _ in keys], [order_id for _, order_id in keys]
+    )
+    return {(row["provider"], row["provider_order_id"]): row for row in rows}
+
+
+async def _store(transaction: Transaction, kept: Sequence[Told], rows: Mapping[_Key, Row]) -> list[Row]:
+    """Every fact of the orders, oldest first; `is_new` and `body_sha256` of those that were added now."""
+    facts = [one.fact for one in kept]
+    return await transaction.fetch(
+        _STORE,
+        [rows[_key(one)]["order_id"] if _key(one) in rows else None for one in kept],
+        [fact.provider for fact in facts],
+        [fact.source for fact in facts],
+        [fact.provider_event_id for fact in facts],
+        [fact.provider_order_id for fact in facts],
+        [fact.payment_id for fact in facts],
+        [fact.entity_id for fact in facts],
+        [fact.event for fact in facts],
+        [fact.meaning for fact in facts],
+        [fact.amount_minor for fact in facts],
+        [fact.cumulative for fact in facts],
+        [fact.currency for fact in facts],
+        [fact.body for fact in facts],
+        [fact.body_sha256 for fact in facts],
+        [str(fact.proof) for fact in facts],
+        [fact.occurred_at for fact in facts],
+    )
+
+
+def _recorded(
+    told: Sequence[Told], rows: Mapping[_Key, Row], stored: Sequence[Row], changes: Mapping[str, Change], *, wait: bool
+) -> list[Recorded | None]:
+    new = {(row["provider"], row["body_sha256"]) for row in stored if row["is_new"]}
+    recorded = list[Recorded | None]()
+    for one in told:
+        row = rows.get(_key(one))
+        digest = (one.fact.provider, one.fact.body_sha256)
+        # Of two equal bodies in one batch one was added.
+        is_new = digest in new
+        new.discard(digest)
+        if row is None:
+            recorded.append(Recorded(order_id=None, new=is_new) if wait else None)
+            continue
+        change = changes.get(row["order_id"])
+        payment = change.payment if change is not None else payment_of(row)
+        recorded.append(
+            Recorded(
+                order_id=row["order_id"],
+                new=is_new,
+                status=payment.status,
+                accepted=payment.payment_id,
+                confirmed_at=payment.confirmed_at,
+                wrote_event=change is not None and bool(change.events),
+            )
+        )
+    return recorded
+
+
+def _key(one: Told) -> _Key:
+    return one.fact.provider, one.fact.provider_order_id

@@ -1,0 +1,59 @@
+"""Before any handler runs: Content-Encoding, token, role, rate limit, body size and time, all from endpoints.py."""
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from services.gateway_api.callers.auth import Authenticator, Caller, is_machine, remember_caller
+from services.gateway_api.callers.ratelimits import RateLimits
+from services.gateway_api.limits import BODY_READ_S
+from services.gateway_api.routing.endpoint import Endpoint
+from services.gateway_api.routing.endpoints import endpoint_of
+from services.gateway_api.web.middlewares import Handler
+from services.gateway_api.web.problems import Problem
+from services.gateway_api.web.reading import read_body, refuse_encoded_body
+
+
+def guarding(authenticator: Authenticator, rate_limits: RateLimits, *, body_read_s: float = BODY_READ_S) -> Middleware:
+    """A handler behind it may call request.read() freely: the body is there, whole and within its limit."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        endpoint = endpoint_of(request)
+        if endpoint is None:
+            return await handler(request)
+        if endpoint.reads_body:
+            refuse_encoded_body(request)
+        if endpoint.roles:
+            caller = await _identify(request, authenticator, rate_limits)
+            rate_limits.count_request(caller.subject)
+            _require_role(caller, endpoint)
+            remember_caller(request, caller)
+        if endpoint.reads_body:
+            await read_body(request, endpoint.body_bytes_max, within_s=body_read_s)
+        try:
+            return await handler(request)
+        except Problem as problem:
+            if problem.slug == "invalid-signature":
+                rate_limits.count_bad_signature(request.remote or "")
+            raise
+
+    return guard
+
+
+async def _identify(request: web.Request, authenticator: Authenticator, rate_limits: RateLimits) -> Caller:
+    """A machine's key is looked up in the database, so that an address that guesses is refused before."""
+    address = request.remote or ""
+    if is_machine(request):
+        rate_limits.refuse_guessing(address)
+    try:
+        return await authenticator.identify(request)
+    except Problem as problem:
+        if problem.status == 401 and hdrs.AUTHORIZATION in request.headers:
+            rate_limits.count_bad_credentials(address)
+        raise
+
+
+def _require_role(caller: Caller, endpoint: Endpoint) -> None:
+    if caller.roles.isdisjoint(endpoint.roles):
+        wanted = ", ".join(sorted(endpoint.roles))
+        raise Problem("forbidden", 403, "The token's roles do not allow this", f"One of: {wanted}.")
