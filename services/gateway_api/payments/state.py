@@ -6,7 +6,8 @@ the order never touch its state; a second one that took money goes back. What a 
 review is a fact like any other.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -42,6 +43,9 @@ class Meaning(StrEnum):
 
 _ABOUT_PAYMENT = frozenset({Meaning.CAPTURED, Meaning.AUTHORIZED})
 _SUCCESS = frozenset({Meaning.CAPTURED, Meaning.SIGNED})
+_REFUND_ENDS = frozenset({Meaning.REFUND_PROCESSED, Meaning.REFUND_FAILED})
+_DISPUTE_ENDS = (Meaning.DISPUTE_LOST, Meaning.DISPUTE_WON, Meaning.DISPUTE_OPEN)
+_DISPUTE = frozenset(_DISPUTE_ENDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,85 +85,129 @@ class State:
 
 def derive_state(price: Price, facts: Sequence[Fact], accepted: str | None) -> State:
     """`facts` in the order in which they were stored: without an `accepted` payment it is the first acceptable one."""
+    paid = _paid(price, facts)
     if accepted is None:
-        accepted = next((one for one in _paid(facts) if _is_acceptable(price, _of(facts, one))), None)
-    rejected = frozenset(one for one in _paid(facts) if _is_rejected(_of(facts, one)))
+        accepted = next((one for one, own in paid.items() if own.is_acceptable), None)
     if accepted is None:
-        status = _status_before_success(price, facts)
-        owed = _failures(price, facts, rejected)
+        owed = {one: own.failures for one, own in paid.items() if own.is_rejected}
+        status = _status_before_success(facts, paid)
         return State(status=status, accepted=None, refunded_minor=0, owed=owed, proven=False)
-    own = _of(facts, accepted)
-    refunded = min(_refunded(own), price.amount_minor)
+    own = paid.get(accepted) or _Own(price, _of(facts, accepted))
+    refunded = min(own.refunded, price.amount_minor)
     return State(
-        status=_status_after_success(price, own, refunded),
+        status=_status_after_success(own, refunded),
         accepted=accepted,
         refunded_minor=refunded,
-        owed=_failures(price, facts, (frozenset(_paid(facts)) - {accepted}) | rejected),
-        proven=_has(own, Meaning.CAPTURED) and not _differs(price, own),
+        owed={one: other.failures for one, other in paid.items() if one != accepted or other.is_rejected},
+        proven=own.has(Meaning.CAPTURED) and not own.differs,
     )
 
 
 def payments_to_decide(price: Price, facts: Sequence[Fact]) -> list[str]:
     """Those that took money which is neither back nor on its way, in the order in which that became known."""
-    paid = {one: _of(facts, one) for one in _paid(facts)}
-    return [one for one, own in paid.items() if not _is_rejected(own) and not _is_back(price, own)]
+    return [one for one, own in _paid(price, facts).items() if not own.is_rejected and not own.is_back]
 
 
 def left_of(price: Price, facts: Sequence[Fact], payment_id: str) -> int:
     """What of this payment's money has not gone back."""
-    own = _of(facts, payment_id)
-    return 0 if _is_back(price, own) else _taken(price, own) - _refunded(own)
+    own = _Own(price, _of(facts, payment_id))
+    return 0 if own.is_back else own.taken - own.refunded
 
 
-def _failures(price: Price, facts: Sequence[Fact], owed: Collection[str]) -> dict[str, frozenset[str]]:
-    failures = dict[str, frozenset[str]]()
-    for payment_id in owed:
-        own = _of(facts, payment_id)
-        failed = {fact.entity_id for fact in own if fact.meaning is Meaning.REFUND_FAILED and fact.entity_id}
-        failures[payment_id] = frozenset() if _is_back(price, own) else frozenset(failed)
-    return failures
+class _Own:
+    """What the facts about one payment say, in whatever order they came; each is looked at once.
+
+    `differs`: the provider named another amount or currency; what it left out does not differ. `taken`: before the
+    provider has told an amount, the order's. `refunded`: refunds are known one by one, or as the payment's total, or
+    both; either may be behind the other.
+    """
+
+    __slots__ = ("_asked_and_failed", "_disputes", "_failed", "_meanings", "differs", "refunded", "taken")
+
+    def __init__(self, price: Price, facts: Iterable[Fact]) -> None:
+        self._meanings = set[Meaning | None]()
+        self._asked_and_failed = self.differs = False
+        self._disputes = defaultdict[str | None, set[Meaning]](set)
+        processed, self._failed = dict[str | None, int](), dict[str | None, int]()
+        captured = total = 0
+        for fact in facts:
+            meaning, amount = fact.meaning, fact.amount_minor or 0
+            self._meanings.add(meaning)
+            total = max(total, fact.cumulative or 0)
+            if meaning in _ABOUT_PAYMENT:
+                self.differs |= _differs(price, fact)
+                captured = max(captured, amount if meaning is Meaning.CAPTURED else 0)
+            elif meaning is Meaning.FAILED:
+                # A webhook's may be an old one, of a payment that succeeded later.
+                self._asked_and_failed |= fact.source == "fetch"
+            elif meaning in _DISPUTE:
+                self._disputes[fact.entity_id].add(meaning)
+            elif meaning in _REFUND_ENDS:
+                # The highest, should the amounts of one refund differ, so that their order cannot matter.
+                amounts = processed if meaning is Meaning.REFUND_PROCESSED else self._failed
+                amounts[fact.entity_id] = max(amounts.get(fact.entity_id, 0), amount)
+        one_by_one = sum(amount for refund_id, amount in processed.items() if refund_id not in self._failed)
+        self.refunded = max(one_by_one, total - sum(self._failed.values()), 0)
+        self.taken = captured or price.amount_minor
+
+    def has(self, meaning: Meaning) -> bool:
+        return meaning in self._meanings
+
+    @property
+    def is_rejected(self) -> bool:
+        """A person's yes outweighs a person's no, in whatever order they came."""
+        return self.has(Meaning.REJECTED) and not self.has(Meaning.ACCEPTED)
+
+    @property
+    def is_acceptable(self) -> bool:
+        """Whether it may pay the order."""
+        return self.has(Meaning.ACCEPTED) or not (self.differs or self.is_rejected)
+
+    @property
+    def is_denied(self) -> bool:
+        """The signature said success, and asked about it the provider says failure. A capture outweighs it."""
+        return self._asked_and_failed and not self.has(Meaning.CAPTURED)
+
+    @property
+    def is_back(self) -> bool:
+        """Whether all that it took was given back. Of one that was rejected and took nothing, nothing is left."""
+        return (self.is_rejected and self.is_denied) or self.refunded >= self.taken
+
+    @property
+    def failures(self) -> frozenset[str]:
+        """Its refunds that failed, as long as its money is not back."""
+        return frozenset() if self.is_back else frozenset(one for one in self._failed if one)
+
+    @property
+    def dispute(self) -> Meaning | None:
+        """How its disputes stand, the gravest. Each ends once, so its end counts in whatever order the facts came; one
+        of which only the good end is known has never begun here.
+        """
+        ends = {next(end for end in _DISPUTE_ENDS if end in known) for known in self._disputes.values()}
+        return next((end for end in (Meaning.DISPUTE_LOST, Meaning.DISPUTE_OPEN) if end in ends), None)
 
 
-def _paid(facts: Sequence[Fact]) -> Iterator[str]:
-    """Ids of payments with a success, in the order of the facts."""
-    for fact in facts:
-        if fact.meaning in _SUCCESS and fact.payment_id is not None:
-            yield fact.payment_id
+def _paid(price: Price, facts: Sequence[Fact]) -> dict[str, _Own]:
+    """The payments with a success, in the order in which that became known."""
+    ids = dict.fromkeys(fact.payment_id for fact in facts if fact.meaning in _SUCCESS)
+    return {one: _Own(price, _of(facts, one)) for one in ids if one is not None}
 
 
 def _of(facts: Sequence[Fact], payment_id: str) -> list[Fact]:
     return [fact for fact in facts if fact.payment_id == payment_id]
 
 
-def _differs(price: Price, own: Sequence[Fact]) -> bool:
-    """Whether the provider named another amount or currency for this payment. What it left out does not differ."""
-    return any(
-        fact.amount_minor not in {None, price.amount_minor} or fact.currency not in {None, price.currency}
-        for fact in own
-        if fact.meaning in _ABOUT_PAYMENT
-    )
+def _differs(price: Price, fact: Fact) -> bool:
+    return fact.amount_minor not in {None, price.amount_minor} or fact.currency not in {None, price.currency}
 
 
-def _is_acceptable(price: Price, own: Sequence[Fact]) -> bool:
-    """Whether a payment may pay the order. A person's yes outweighs a person's no, in whatever order they came."""
-    return _has(own, Meaning.ACCEPTED) or not (_differs(price, own) or _is_rejected(own))
-
-
-def _is_rejected(own: Sequence[Fact]) -> bool:
-    return _has(own, Meaning.REJECTED) and not _has(own, Meaning.ACCEPTED)
-
-
-def _has(own: Sequence[Fact], meaning: Meaning) -> bool:
-    return any(fact.meaning is meaning for fact in own)
-
-
-def _status_before_success(price: Price, facts: Sequence[Fact]) -> Status:
+def _status_before_success(facts: Sequence[Fact], paid: Mapping[str, _Own]) -> Status:
     """A success that is not acceptable is for a person, until the money is back. A failed payment may still be
     authorised days later.
     """
-    meanings = {fact.meaning for fact in facts}
-    if any(not _is_back(price, _of(facts, one)) for one in _paid(facts)):
+    if any(not own.is_back for own in paid.values()):
         return "review"
+    meanings = {fact.meaning for fact in facts}
     if meanings & _SUCCESS:
         return "failed"
     if Meaning.FAILED in meanings and Meaning.AUTHORIZED not in meanings:
@@ -167,62 +215,14 @@ def _status_before_success(price: Price, facts: Sequence[Fact]) -> Status:
     return "created"
 
 
-def _status_after_success(price: Price, own: Sequence[Fact], refunded: int) -> Status:
+def _status_after_success(own: _Own, refunded: int) -> Status:
     """The gravest first: what revokes a purchase, what freezes it, what reduces it."""
-    disputes = set(_disputes(own))
-    if Meaning.DISPUTE_LOST in disputes:
+    if own.dispute is Meaning.DISPUTE_LOST:
         return "charged_back"
-    if _is_back(price, own):
+    if own.is_back:
         return "refunded"
-    if Meaning.DISPUTE_OPEN in disputes:
+    if own.dispute is Meaning.DISPUTE_OPEN:
         return "disputed"
-    if _is_rejected(own) or (not _has(own, Meaning.ACCEPTED) and (_differs(price, own) or _is_denied(own))):
+    if own.is_rejected or (not own.has(Meaning.ACCEPTED) and (own.differs or own.is_denied)):
         return "review"
     return "partially_refunded" if refunded > 0 else "succeeded"
-
-
-def _disputes(own: Sequence[Fact]) -> Iterator[Meaning]:
-    """Of each dispute how it stands. It ends once, so its end counts in whatever order the facts came."""
-    ids = {fact.entity_id for fact in own if fact.meaning in {Meaning.DISPUTE_OPEN, Meaning.DISPUTE_LOST}}
-    for dispute_id in ids:
-        known = {fact.meaning for fact in own if fact.entity_id == dispute_id}
-        ends = (Meaning.DISPUTE_LOST, Meaning.DISPUTE_WON, Meaning.DISPUTE_OPEN)
-        yield next(end for end in ends if end in known)
-
-
-def _is_denied(own: Sequence[Fact]) -> bool:
-    """The signature said success, and asked about it the provider says failure. A webhook `failed` may be an old one
-    of a payment that succeeded later, so only what was fetched counts, and a capture outweighs it.
-    """
-    captured = _has(own, Meaning.CAPTURED)
-    return not captured and any(fact.meaning is Meaning.FAILED and fact.source == "fetch" for fact in own)
-
-
-def _is_back(price: Price, own: Sequence[Fact]) -> bool:
-    """Whether all that this payment took was given back. Of one that was rejected and took nothing, nothing is left."""
-    if _is_rejected(own) and _is_denied(own):
-        return True
-    return _refunded(own) >= _taken(price, own)
-
-
-def _taken(price: Price, own: Sequence[Fact]) -> int:
-    """Before the provider has told an amount, the order's."""
-    taken = max((fact.amount_minor or 0 for fact in own if fact.meaning is Meaning.CAPTURED), default=0)
-    return taken or price.amount_minor
-
-
-def _refunded(own: Sequence[Fact]) -> int:
-    """Refunds are known one by one, or as the payment's total, or both; either may be behind the other."""
-    processed, failed = _amounts(own, Meaning.REFUND_PROCESSED), _amounts(own, Meaning.REFUND_FAILED)
-    one_by_one = sum(amount for refund_id, amount in processed.items() if refund_id not in failed)
-    total = max((fact.cumulative or 0 for fact in own), default=0)
-    return max(one_by_one, total - sum(failed.values()), 0)
-
-
-def _amounts(own: Sequence[Fact], meaning: Meaning) -> Mapping[str | None, int]:
-    """Refund id -> its amount; the highest, should they differ, so that their order cannot matter."""
-    amounts = dict[str | None, int]()
-    for fact in own:
-        if fact.meaning is meaning:
-            amounts[fact.entity_id] = max(amounts.get(fact.entity_id, 0), fact.amount_minor or 0)
-    return amounts
