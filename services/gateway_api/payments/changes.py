@@ -4,7 +4,7 @@ New facts are taken one after the other, also when they share a commit, so that 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -79,15 +79,22 @@ def change_of(
 
 
 def _step(order: Order, before: Payment, state: State, now: datetime) -> tuple[Payment, list[Event]]:
-    after = replace(before, status=state.status, payment_id=state.accepted, refunded_minor=state.refunded_minor)
     events = list[Event]()
+    confirmed_at = before.confirmed_at
     told: tuple[Status, int] = (before.status, before.refunded_minor)
     if before.payment_id is None and state.accepted is not None:
-        after = replace(after, confirmed_at=now)
+        confirmed_at = now
         events.append(_succeeded(order, state.accepted, now))
         told = ("succeeded", 0)
-    if state.accepted is not None and told != (state.status, state.refunded_minor):
-        after = replace(after, sequence=before.sequence + 1)
+    is_adjusted = state.accepted is not None and told != (state.status, state.refunded_minor)
+    after = Payment(
+        status=state.status,
+        payment_id=state.accepted,
+        refunded_minor=state.refunded_minor,
+        sequence=before.sequence + is_adjusted,
+        confirmed_at=confirmed_at,
+    )
+    if is_adjusted:
         events.append(_adjusted(order, after, now))
     return after, events
 
