@@ -11,7 +11,7 @@ import pytest
 from services.sandbox.demo.system import System
 from services.sandbox.stack import Stack
 from services.sandbox.stack.given import GivenServer
-from tests.support.chaos.deck import KAFKA, POSTGRESQL, deal
+from tests.support.chaos.deck import FAULTS, KAFKA, POSTGRESQL, deal
 from tests.support.chaos.proxy import Proxy, behind, port_in, proxy_to
 from tests.support.chaos.storm import Storm
 from tests.support.demo import assert_balanced, plan_of, shown_on
@@ -27,7 +27,7 @@ class Size:
 
 
 QUICK = Size(payments=50, rate=10, faults=3)
-THOROUGH = Size(payments=150, rate=10, faults=4)
+THOROUGH = Size(payments=150, rate=10, faults=FAULTS)
 
 
 @pytest.mark.timeout(600)

@@ -18,6 +18,8 @@ DOWN_S: Final = 2.0
 STOPPED_S: Final = 12.0
 SERVER_AWAY_S: Final = 5.0
 WEATHER_S: Final = 5.0
+# In a hand, when seeds are asked for.
+FAULTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def _all_cards() -> tuple[Card, ...]:
     cards += [Card("rebalance", worker, "storm") for worker in WORKERS]
     cards += [Card("rewind", worker, "to offset 0") for worker in WORKERS]
     cards += [Card("repeat", KAFKA, "records out of order"), Card("poison", KAFKA)]
-    cards += [Card("outside", "push", "dead"), Card("outside", "push", "slow"), Card("outside", "course", "dead")]
+    cards += [Card("outside", service, how) for service in ("push", "course") for how in ("dead", "slow")]
     return tuple(cards)
 
 
