@@ -161,6 +161,13 @@ class CrashWatch:
         if suspects <= 0:
             del self._careful[record.place]
 
+    async def let_go(self, delivery: Delivery) -> None:
+        """A record handled with care was survived, but is not finished: it is a suspect still, out of our hands."""
+        record = delivery.record
+        async with self._writing() as connection:
+            await connection.execute(_UNMARK, self._worker, *record.place, record.offset)
+        self._marked.pop(record.place, None)
+
     async def left(self, partitions: Collection[Partition]) -> None:
         """A clean end, also of what is still in flight: whoever gives partitions back is alive."""
         begun = self.forget(partitions)

@@ -122,7 +122,9 @@ class Processor:
         self._measures.handled(leaving, seconds, spans)
         await self._note_survivors(leaving)
         gone = set(finished)
-        return finished, [delivery for delivery, _ in handled if delivery not in gone]
+        held = [(delivery, outcome) for delivery, outcome in handled if delivery not in gone]
+        await self._take_marks(held)
+        return finished, [delivery for delivery, _ in held]
 
     def _kept(self, held: Sequence[Delivery]) -> Sequence[Delivery]:
         """Those with retries used up would only be in the way of what may succeed, and come again later."""
@@ -180,8 +182,20 @@ class Processor:
             return
         for delivery, outcome in leaving:
             if self._crashes.asks_care(delivery):
-                deadly = isinstance(outcome, Dead) and isinstance(outcome.error, CrashError)
-                await self._turns.database.run(partial(self._survived, delivery, deadly))
+                await self._turns.database.run(partial(self._survived, delivery, _is_convicted(outcome)))
 
     async def _survived(self, delivery: Delivery, deadly: bool, _probing: bool) -> None:  # noqa: FBT001
         await self._crashes.survived(delivery, deadly=deadly)
+
+    async def _take_marks(self, held: Handled) -> None:
+        """While they wait others are in hand, and a death would be blamed on them."""
+        for delivery, outcome in held:
+            if self._crashes.asks_care(delivery) and not _is_convicted(outcome):
+                await self._turns.database.run(partial(self._let_go, delivery))
+
+    async def _let_go(self, delivery: Delivery, _probing: bool) -> None:  # noqa: FBT001
+        await self._crashes.let_go(delivery)
+
+
+def _is_convicted(outcome: Outcome) -> bool:
+    return isinstance(outcome, Dead) and isinstance(outcome.error, CrashError)

@@ -66,6 +66,17 @@ async def test_the_record_whose_mark_survives_two_deaths_is_the_one(database: Da
     assert not heir.asks_care(first)
 
 
+async def test_a_record_that_was_let_go_is_not_blamed_for_deaths_that_follow(database: Database) -> None:
+    for _ in range(3):
+        await _started(database)
+    for _ in range(3):
+        watch, first = await _started(database)
+        assert watch.asks_care(first)
+        assert not await watch.is_deadly(first)
+        # It waits for a flood to end; the process dies with others in hand.
+        await watch.let_go(first)
+
+
 async def test_trying_a_record_again_in_one_life_is_no_death(database: Database) -> None:
     for _ in range(3):
         await _started(database)

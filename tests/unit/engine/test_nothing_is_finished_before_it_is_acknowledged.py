@@ -1,5 +1,6 @@
 """The sequence of `Processor.process`, with everything around it replaced by something that writes down its turn."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,7 @@ class Stage:
         self.outcomes = outcomes
         self.gone: set[int] = set()
         self.kafka_dies = False
+        self.deadly: set[int] = set()
         self.guard = FloodGuard(enabled=True, clock=lambda: 1_000.0 * len(self.turns))
 
     @contextmanager
@@ -65,7 +67,21 @@ class Stage:
     async def begin(self, _deliveries: Sequence[Delivery]) -> None: ...
 
     def asks_care(self, _delivery: Delivery) -> bool:
-        return False
+        return self.asks_care_somewhere
+
+    async def is_deadly(self, one: Delivery) -> bool:
+        self.turns.append(f"marked {one.record.offset}")
+        return one.record.offset in self.deadly
+
+    async def survived(self, one: Delivery, *, deadly: bool) -> None:
+        self.turns.append(f"{'convicted' if deadly else 'survived'} {one.record.offset}")
+
+    async def let_go(self, one: Delivery) -> None:
+        # Nobody else may be in hand while the mark stands.
+        others = asyncio.create_task(self.hands.together().__aenter__())
+        await asyncio.sleep(0)
+        self.turns.append(f"let go {one.record.offset}, {'others' if others.done() else 'alone'}")
+        others.cancel()
 
     def begun(self, _handled: object, _seconds: float) -> None: ...
 
@@ -171,3 +187,31 @@ async def test_without_a_place_to_put_it_back_it_is_tried_after_the_others() -> 
         "handled [1]",
         "handled [2, 0]",
     ]
+
+
+async def test_a_suspect_that_a_flood_holds_keeps_no_mark() -> None:
+    stage = Stage({0: Retry(TransientError("not now"))})
+    stage.asks_care_somewhere = True
+    put_back: list[int] = []
+    processor = _processor(stage, put_back=lambda one: put_back.append(one.record.offset), flooded=True)
+    await processor.process([delivery(offset=0, retries=3)])
+    assert put_back == [0]
+    assert stage.turns == ["marked 0", "handled [0]", "acknowledged []", "finished []", "let go 0, alone"]
+
+
+async def test_a_convict_that_a_flood_holds_keeps_its_mark() -> None:
+    """Without it, it would be tried again, and kill again."""
+
+    class MeanwhileFlooded(Stage):
+        async def is_deadly(self, one: Delivery) -> bool:
+            deadly = await super().is_deadly(one)
+            while not self.guard.tripped:
+                self.guard.admits(Fate.EXHAUSTED)
+            return deadly
+
+    stage = MeanwhileFlooded({})
+    stage.asks_care_somewhere, stage.deadly = True, {0}
+    put_back: list[int] = []
+    await _processor(stage, put_back=lambda one: put_back.append(one.record.offset)).process([delivery(offset=0)])
+    assert put_back == [0]
+    assert stage.turns == ["marked 0", "acknowledged []", "finished []"]
