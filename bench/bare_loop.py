@@ -10,6 +10,7 @@ import signal
 
 import asyncpg
 import uvloop
+from asyncpg.pool import PoolConnectionProxy
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from services.common.codec import load_codec
@@ -21,6 +22,8 @@ from services.common.topics import Topics
 from services.purchase_worker.details import details_json
 from services.purchase_worker.purchases import _INSERT
 from services.purchase_worker.terms import expiry_of
+
+Connection = PoolConnectionProxy | asyncpg.Connection
 
 
 def created_from(paid: PaymentSucceeded, days: int) -> PurchaseCreated:
@@ -38,7 +41,7 @@ def created_from(paid: PaymentSucceeded, days: int) -> PurchaseCreated:
     )
 
 
-async def store(connection: "asyncpg.Connection[asyncpg.Record]", made: list[PurchaseCreated]) -> None:
+async def store(connection: Connection, made: list[PurchaseCreated]) -> None:
     await connection.fetch(
         _INSERT,
         [one.purchase_id for one in made],

@@ -75,14 +75,24 @@ def keep(result: Result) -> Result:
 
 async def rate(settings: Settings, records: Sequence[OutgoingRecord], rounds: int) -> None:
     """Worker and bare loop, alternating."""
-    found: dict[str, list[Result]] = {"worker": [], "bare": []}
+    await _beside(settings, "bare", {"worker": records, "bare": records}, rounds)
+
+
+async def peers(settings: Settings, records: Sequence[OutgoingRecord], rounds: int) -> None:
+    """Worker and FastStream, alternating; a twentieth is enough for the one that goes record by record."""
+    await _beside(settings, "faststream", {"worker": records, "faststream": records[: len(records) // 20]}, rounds)
+
+
+async def _beside(settings: Settings, other: str, given: Mapping[str, Sequence[OutgoingRecord]], rounds: int) -> None:
+    found: dict[str, list[Result]] = {what: [] for what in given}
     for number in range(rounds):
-        for what in ("worker", "bare", "bare", "worker") if number % 2 == 0 else ("bare", "worker", "worker", "bare"):
-            found[what].append(keep(await drain(settings, records, what=what, partitions=6)))
+        turn = ("worker", other, other, "worker")
+        for what in turn if number % 2 == 0 else (other, "worker", "worker", other):
+            found[what].append(keep(await drain(settings, given[what], what=what, partitions=6)))
     for what, results in found.items():
         summary(what, results)
-    ratios = [worker.rate / bare.rate for worker, bare in zip(found["worker"], found["bare"], strict=True)]
-    tell(f"worker / bare: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    ratios = [worker.rate / theirs.rate for worker, theirs in zip(found["worker"], found[other], strict=True)]
+    tell(f"worker / {other}: median {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 async def failing(settings: Settings, records: Sequence[OutgoingRecord], rounds: int) -> None:
@@ -136,6 +146,7 @@ def summary(what: str, results: Sequence[Result]) -> None:
 
 PARTS: Mapping[str, Callable[[Settings, Sequence[OutgoingRecord], int], Awaitable[None]]] = {
     "rate": rate,
+    "peers": peers,
     "failing": failing,
     "growth": growth,
     "late": late,

@@ -30,7 +30,7 @@ from services.operations.topic_reader import read_lag, read_topics
 from services.sandbox.demo.database import own_database
 
 WORKER = "purchase-worker"
-MODULES = {"worker": "services.purchase_worker", "bare": "bench.bare_loop"}
+MODULES = {"worker": "services.purchase_worker", "bare": "bench.bare_loop", "faststream": "bench.faststream_app"}
 _DRAINED_S = 600.0
 _LOOK_S = 0.5
 _STOP_S = 30.0
@@ -113,7 +113,7 @@ async def drain(
     processes: int = 1,
     prepare: Prepare | None = None,
 ) -> Result:
-    """`what`: worker or bare. `records` are for topics without a prefix. Raises AssertionError when the books do not
+    """`what`: one of MODULES. `records` are for topics without a prefix. Raises AssertionError when the books do not
     balance afterwards.
     """
     before = machine_load()
