@@ -30,6 +30,10 @@ fuzz: build ## mutants of all that comes from outside (MUTANTS=10000000), genera
 	COURSEPAY_TEST_REQUESTS=$(or $(CASES),50000) $(BIN)/pytest --timeout 7200 -k generated_requests \
 		tests/contract/http/test_the_document_is_the_api.py
 
+outage: build ## Kafka away for long while payments go on, and everything in order afterwards (MINUTES=10)
+	COURSEPAY_TEST_OUTAGE_S=$$((60 * $(or $(MINUTES),10))) $(BIN)/pytest -k published_in_order_after_an_outage \
+		tests/integration/gateway/test_kafka_away_and_back_keeps_each_order_in_order.py
+
 bench-engine: build ## how fast Kafka is drained, beside a bare loop (RECORDS=100000 ROUNDS=5); some minutes
 	$(BIN)/python -m bench.bench_engine --records $(or $(RECORDS),100000) --rounds $(or $(ROUNDS),5)
 
@@ -120,4 +124,4 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@printf '%s' "$(CURDIR)" > $(STAMP)
 
-.PHONY: help demo test chaos fuzz bench-engine bench-assignment bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up docker-up compose-down sbom dashboards pictures kubernetes pages lock clean
+.PHONY: help demo test chaos fuzz outage bench-engine bench-assignment bench-gateway bench-outbox bench-memory up down build check test-tools test-docker image compose-up docker-up compose-down sbom dashboards pictures kubernetes pages lock clean

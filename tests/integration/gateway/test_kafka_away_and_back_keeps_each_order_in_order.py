@@ -1,6 +1,9 @@
-"""Payments and refunds go on while Kafka is away; afterwards four relays publish all of it, each order in order."""
+"""Payments and refunds go on while Kafka is away; afterwards four relays publish all of it, each order in order. It is
+away for some seconds; `make outage MINUTES=10` makes it longer.
+"""
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -21,19 +24,21 @@ from tests.support.services import events_of
 
 ORDERS, REFUNDS = 8, 10
 EVERY_S = 0.3
+AWAY_S = float(os.environ.get("COURSEPAY_TEST_OUTAGE_S", "3"))
+LATER = int(AWAY_S / EVERY_S)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + 2 * AWAY_S)
 async def test_everything_is_published_in_order_after_an_outage(
     stack: Stack, settings: Settings, tmp_path: Path
 ) -> None:
     database_url = settings.required_database_url()
     await add_course(database_url)
-    await add_orders(database_url, ORDERS)
+    await add_orders(database_url, ORDERS + LATER)
     kafka = {
         name: getattr(settings, name) for name in ("kafka_bootstrap_servers", "kafka_topic_prefix", "kafka_partitions")
     }
-    total = ORDERS * (1 + REFUNDS)
+    total = ORDERS * (1 + REFUNDS) + LATER
     async with running_gateway(database_url, tmp_path, **kafka) as gateway, running_relays(gateway, count=4):
         paying = asyncio.gather(*(_pay_and_take_back(gateway, number) for number in range(1, ORDERS + 1)))
 
@@ -44,6 +49,7 @@ async def test_everything_is_published_in_order_after_an_outage(
         await eventually(lambda: published(ORDERS), within_s=60, every_s=0.05)
         await asyncio.to_thread(stack.kafka.stop)
         try:
+            await _pay_later(gateway)
             await paying
             assert len(await outbox_events(database_url)) == total
             assert not await published(total)
@@ -51,7 +57,7 @@ async def test_everything_is_published_in_order_after_an_outage(
             await asyncio.to_thread(stack.kafka.start)
         await eventually(lambda: published(total), within_s=120)
     paid = [event.order_id for event in await events_of(settings, PaymentSucceeded)]
-    assert set(paid) == {f"ord_{number}" for number in range(1, ORDERS + 1)}
+    assert set(paid) == {f"ord_{number}" for number in range(1, ORDERS + LATER + 1)}
     told = defaultdict[str, list[int]](list)
     for event in await events_of(settings, PaymentAdjusted):
         assert isinstance(event, PaymentAdjusted)
@@ -60,6 +66,13 @@ async def test_everything_is_published_in_order_after_an_outage(
         # One that was sent and not marked may come twice; none may come before an earlier one.
         assert list(dict.fromkeys(sequences)) == list(range(1, REFUNDS + 1)), order_id
     assert len(told) == ORDERS
+
+
+async def _pay_later(gateway: Gateway) -> None:
+    """One after the other for as long as Kafka is away."""
+    for number in range(ORDERS + 1, ORDERS + LATER + 1):
+        await _succeeds(partial(confirm, gateway, signed_callback(gateway, f"order_{number}", f"pay_{number}")))
+        await asyncio.sleep(EVERY_S)
 
 
 async def _pay_and_take_back(gateway: Gateway, number: int) -> None:
