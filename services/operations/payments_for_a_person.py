@@ -9,7 +9,7 @@ from services.common.database import Transaction
 
 _IN_REVIEW = "SELECT count(*) FROM payments WHERE status = 'review'"
 # Until another attempt is under way or has succeeded, money went back by another way, or it turned out that none was
-# taken.
+# taken: not of a capture, whatever the account that was asked knows of it.
 _REFUNDS_GIVEN_UP = """
 SELECT count(*) FROM payment_tasks task
  CROSS JOIN COALESCE(task.detail->>'paymentId', split_part(task.subject, '#', 1)) AS of_task (payment_id)
@@ -22,7 +22,29 @@ SELECT count(*) FROM payment_tasks task
    AND NOT EXISTS (SELECT FROM payment_facts said
                     WHERE said.order_id = task.order_id AND said.payment_id = of_task.payment_id
                       AND (said.status = 'refund_processed' AND said.received_at > task.done_at
-                           OR said.status = 'failed' AND said.source = 'fetch'))
+                           OR said.status = 'failed' AND said.source = 'fetch'
+                              AND NOT EXISTS (SELECT FROM payment_facts taken
+                                               WHERE taken.order_id = said.order_id
+                                                 AND taken.payment_id = said.payment_id
+                                                 AND taken.status = 'captured')))
+"""
+# What staff sent back and the provider could not deliver after all, until it is sent again or has gone back by another
+# refund. Of a payment that is owed the next attempt follows by itself.
+_STAFF_REFUNDS_FAILED = """
+SELECT count(*)
+  FROM (SELECT order_id, payment_id, entity_id, min(received_at) AS failed_at FROM payment_facts
+         WHERE status = 'refund_failed' AND order_id IS NOT NULL GROUP BY order_id, payment_id, entity_id) AS refund
+ WHERE EXISTS (SELECT FROM payment_tasks task
+                WHERE task.order_id = refund.order_id AND task.subject = 'by-staff'
+                  AND task.detail->>'paymentId' = refund.payment_id AND task.created_at < refund.failed_at)
+   AND NOT EXISTS (SELECT FROM payment_tasks later
+                    WHERE later.order_id = refund.order_id AND later.kind = 'refund'
+                      AND COALESCE(later.detail->>'paymentId', split_part(later.subject, '#', 1)) = refund.payment_id
+                      AND later.created_at > refund.failed_at)
+   AND NOT EXISTS (SELECT FROM payment_facts said
+                    WHERE said.order_id = refund.order_id AND said.payment_id = refund.payment_id
+                      AND said.status = 'refund_processed' AND said.entity_id <> refund.entity_id
+                      AND said.received_at > refund.failed_at)
 """
 # Until the provider, or a person, has spoken after all. One that was never captured is in review instead.
 _VERIFICATIONS_GIVEN_UP = """
@@ -49,8 +71,8 @@ SELECT count(DISTINCT (fact.provider, fact.payment_id)) FROM payment_facts fact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentsForAPerson:
-    """`in_review`: a person decides. `given_up`: refunds that are owed and not made, and successes that no provider has
-    confirmed. `without_order`: payments that took money for no order of ours.
+    """`in_review`: a person decides. `given_up`: refunds that are owed and not made, or came back, and successes that
+    no provider has confirmed. `without_order`: payments that took money for no order of ours.
     """
 
     in_review: int
@@ -59,7 +81,10 @@ class PaymentsForAPerson:
 
 
 async def count_payments_for_a_person(connection: Transaction) -> PaymentsForAPerson:
-    given_up = [await connection.fetchval(_REFUNDS_GIVEN_UP), await connection.fetchval(_VERIFICATIONS_GIVEN_UP)]
+    given_up = [
+        await connection.fetchval(statement)
+        for statement in (_REFUNDS_GIVEN_UP, _STAFF_REFUNDS_FAILED, _VERIFICATIONS_GIVEN_UP)
+    ]
     return PaymentsForAPerson(
         in_review=await connection.fetchval(_IN_REVIEW),
         given_up=sum(given_up),

@@ -32,7 +32,7 @@ from services.gateway_api.payments.recording import Recorder, open_recorder
 from services.gateway_api.payments.state import Meaning
 from services.gateway_api.payments.task_queue import Task, claim_tasks, finish_task, postpone_task
 from services.gateway_api.providers import Provider
-from services.gateway_api.providers.verified import is_of_order, never_captured, payment_of_another_order
+from services.gateway_api.providers.verified import is_of_order, is_unknown, never_captured, payment_of_another_order
 from services.gateway_api.web.problems import Problem
 
 log = structlog.get_logger()
@@ -144,7 +144,10 @@ class _Worker:
             await finish_task(self._database, task, error="the payment is another order's and stays there")
             return
         await self._recorder.record(fact)
-        if fact.meaning is Meaning.FAILED or (fact.cumulative or 0) >= (fact.amount_minor or 0) > 0:
+        if is_unknown(fact):
+            # Only a payment with a success is owed: rather we ask another account than that there was no money.
+            await self._again(task, error="the provider does not know the payment")
+        elif fact.meaning is Meaning.FAILED or (fact.cumulative or 0) >= (fact.amount_minor or 0) > 0:
             await finish_task(self._database, task)
         elif _may_be_made_twice(task):
             await self._give_up(task, error="too old to repeat: a person must compare")

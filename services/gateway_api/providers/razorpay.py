@@ -20,7 +20,7 @@ from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
 from services.gateway_api.providers.lists import read_items
-from services.gateway_api.providers.protocol import ProviderOrder
+from services.gateway_api.providers.protocol import ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.razorpay_entities import Dispute, Known, Payment, Refund, read_payload, told_by
 from services.gateway_api.providers.verified import (
     InvalidSignatureError,
@@ -32,8 +32,9 @@ from services.gateway_api.providers.verified import (
 )
 
 NAME = "razorpay"
-# "The id provided does not exist" is a 400 there.
-_ABSENT = frozenset({400, 404})
+# As is every other fault of a request there; only the words tell what it is.
+_ABSENT = frozenset({400})
+_NO_SUCH_ID = "does not exist"
 _PAGE_ITEMS = 100
 _is_event_id = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 
@@ -111,6 +112,8 @@ class Razorpay:
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         answered = await self._api.call("GET", f"/v1/payments/{payment_id}", absent=_ABSENT, within_s=within_s)
         if not answered.found:
+            if _NO_SUCH_ID not in str(member(answered.data, "error", "description")):
+                raise ProviderRefusedError(NAME, 400)
             return unknown_payment(answered.proof, provider=NAME, payment_id=payment_id, answer=answered.data)
         return _fetched(answered, Payment, answered.data)
 

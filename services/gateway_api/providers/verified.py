@@ -113,9 +113,14 @@ def unknown_payment(proof: Proof, *, provider: str, payment_id: str, answer: obj
     )
 
 
+def is_unknown(fact: VerifiedPayment) -> bool:
+    """Whether the provider said that there is no such payment, not what became of it."""
+    return fact.event == _UNKNOWN
+
+
 def is_of_order(fact: VerifiedPayment, provider_order_id: str) -> bool:
     """Whether what was fetched about a payment may count for this order. One that is unknown is nobody's."""
-    return fact.provider_order_id == provider_order_id or fact.event == _UNKNOWN
+    return fact.provider_order_id == provider_order_id or is_unknown(fact)
 
 
 def payment_of_another_order(fact: VerifiedPayment, *, provider_order_id: str) -> VerifiedPayment:

@@ -10,6 +10,7 @@ import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
 from services.gateway_api.callers.roles import Role
+from services.operations.payments_for_a_person import count_payments_for_a_person
 from tests.support.books import fact_rows, make_due, outbox_events, payment_row
 from tests.support.checkout import Json, confirm
 from tests.support.eventually import eventually
@@ -46,6 +47,11 @@ async def _becomes(gateway: Gateway, order: Json, *statuses: str) -> None:
         return (await payment_row(url, order["orderId"]))["status"] in statuses
 
     await eventually(is_so, within_s=40)
+
+
+async def _given_up(gateway: Gateway) -> int:
+    async with gateway.dependencies.database.connection() as connection:
+        return (await count_payments_for_a_person(connection)).given_up
 
 
 async def _quiet(gateway: Gateway) -> None:
@@ -145,6 +151,11 @@ async def test_a_refund_that_comes_back_is_a_course_again(gateway: Gateway, data
         ("partially_refunded", 100_000),
         ("succeeded", 0),
     ]
+    # The student waits for it all the same, until somebody sends it again.
+    await _quiet(gateway)
+    assert await _given_up(gateway) == 1
+    assert (await gateway.call("POST", path, json=body, headers=headers | {"Idempotency-Key": "refund-2"}))[0] == 202
+    assert await _given_up(gateway) == 0
 
 
 @pytest.mark.parametrize(("provider", "what"), [("razorpay", "payments"), ("stripe", "intents")])

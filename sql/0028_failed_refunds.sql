@@ -1,0 +1,8 @@
+-- Refunds that came back are counted every few seconds: found by an index of little more than them.
+-- depends: 0026_audited_states
+
+-- migrate: apply
+
+CREATE INDEX refunds_failed ON payment_facts (order_id, payment_id) WHERE status = 'refund_failed';
+
+-- migrate: rollback
