@@ -1,11 +1,15 @@
 """Complete or cancel a tutoring session; repeating it changes nothing. Trainers act on their own sessions only.
 
+A cancellation may leave a purchase to another trainer, or waiting for one: that is told as any decision is.
 Table: tutoring_sessions (read; the functions complete_session and cancel_session of sql/ write).
 """
 
 from aiohttp import web
 
 from services.common.database import Row, Transaction
+from services.common.events import allocation_event
+from services.common.outbox import add_event
+from services.common.telemetry import current_traceparent
 from services.gateway_api.bodies.admin import ReasonBody
 from services.gateway_api.bodies.answers import SessionAnswer
 from services.gateway_api.callers import audit
@@ -55,10 +59,30 @@ async def _run(dependencies: Dependencies, request: web.Request, action: str, fu
                     target=str(before["id"]),
                     reason=body.reason,
                     before={"status": before["status"]},
-                    after={"status": after["status"]},
+                    after={"status": after["status"]} | _decided(after),
                 )
+            if after.get("decision") is not None:
+                event = allocation_event(after["decision"])
+                await add_event(transaction, event, dependencies.codec, traceparent=current_traceparent())
             told = SessionAnswer(session_id=str(before["id"]), status=after["status"])
-            return await claim.finish(transaction, told, status=200)
+            response = await claim.finish(transaction, told, status=200)
+    dependencies.outbox_written.set()
+    return response
+
+
+def _decided(after: Row) -> dict[str, object]:
+    """What became of the purchase, when the sessions that it lacks are not its trainer's any more."""
+    decision = after.get("decision")
+    if decision is None:
+        return {}
+    return {
+        "allocation": {
+            "allocationId": decision["allocation_id"],
+            "status": decision["status"],
+            "trainerId": decision["trainer_id"],
+            "reason": decision["filter"],
+        }
+    }
 
 
 async def own_session(transaction: Transaction, request: web.Request) -> Row:

@@ -25,7 +25,7 @@ async def _cancel(world: World, session: UUID) -> asyncpg.Record:
 async def test_the_make_up_session_is_at_the_end_in_the_same_slot(world: World, purchase: UUID) -> None:
     first = (await world.sessions(purchase))[0]["id"]
     for result in ("ok", "duplicate"):
-        assert dict(await _cancel(world, first)) == {"result": result, "status": "cancelled"}
+        assert dict(await _cancel(world, first)) == {"result": result, "status": "cancelled", "decision": None}
     sessions = await world.sessions(purchase)
     assert len(sessions) == 10
     assert local(sessions[-1]["starts_at"]).isoformat() == f"{MONDAY + timedelta(weeks=5)}T18:00:00"
@@ -93,7 +93,7 @@ async def test_a_completed_session_cannot_be_cancelled_nor_a_future_one_complete
         done = await world.connection.fetchrow(complete, first)
         assert done is not None
         assert dict(done) == {"result": result, "status": "completed"}
-    assert dict(await _cancel(world, first)) == {"result": "completed", "status": "completed"}
+    assert dict(await _cancel(world, first)) == {"result": "completed", "status": "completed", "decision": None}
     progress = await world.connection.fetchrow("SELECT * FROM student_course_progress")
     assert progress is not None
     assert (progress["sessions_completed"], progress["sessions_total"]) == (1, 10)

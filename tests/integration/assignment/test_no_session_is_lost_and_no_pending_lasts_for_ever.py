@@ -81,7 +81,7 @@ async def test_a_purchase_without_a_trainer_waits_for_one_when_it_lacks_a_sessio
     waiting = await world.connection.fetchrow(_LIVE, purchase)
     assert waiting is not None
     assert (waiting["status"], waiting["decided_by"]) == ("pending", "staff-1")
-    assert (await world.reason(purchase))["filter"] == "leave"
+    assert (await world.reason(purchase))["filter"] == "specialty"
     await world.trainer("trainer-2")
     assert await _retry(world) == 1
     assert [row["trainer_id"] for row in await world.sessions(purchase)] == ["trainer-2"]

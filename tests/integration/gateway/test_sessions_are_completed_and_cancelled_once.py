@@ -69,6 +69,28 @@ async def test_a_cancelled_session_stays_cancelled_and_one_is_appended(
     assert [item["status"] for item in page["items"]].count("scheduled") == 10
 
 
+@pytest.mark.parametrize("on_leave", [False, True])
+async def test_a_cancelled_session_of_one_who_left_tells_who_teaches_now_or_that_nobody_does(
+    gateway: Gateway, session_id: str, database_url: str, *, on_leave: bool
+) -> None:
+    leave = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2035-01-01T00:00:00Z"}
+    await put_trainer(gateway, "trainer-2", timeOff=[leave] if on_leave else [])
+    async with owner_connection(database_url) as connection:
+        await connection.execute("DELETE FROM outbox")
+        await connection.execute("UPDATE student_course_purchases SET sessions_total = 1")
+        await connection.execute("SELECT adjust_allocation(id) FROM student_course_purchases")
+        await _begin(database_url, session_id)
+        await connection.execute("SELECT depart_trainer('trainer-1', 'ops-1', 'reassign')")
+        for _ in range(2):
+            assert await _post(gateway, session_id, "cancel") == (200, "cancelled")
+        told = await connection.fetch("SELECT type FROM outbox")
+        audit = await connection.fetchval(
+            "SELECT after #>> '{allocation,status}' FROM audit_log WHERE action = 'session.cancel'"
+        )
+    assert [row["type"] for row in told] == ["AllocationPending" if on_leave else "TrainerAssigned"]
+    assert audit == ("pending" if on_leave else "approved")
+
+
 async def test_trainers_act_on_their_own_sessions_only(gateway: Gateway, session_id: str, database_url: str) -> None:
     await _begin(database_url, session_id)
     stranger = await _post(gateway, session_id, "complete", Role.TRAINER, "trainer-2")
