@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.commands.dlq_session import console
+from services.commands.dlq.session import console
 from services.common.database import open_database
 from services.common.errors import RecordError
 from services.common.runtime import EXIT_FAILED

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from services.commands.dlq_session import console
+from services.commands.dlq.session import console
 from services.commands.keys import actor_from
 from services.common.database import Database, open_database
 from services.common.errors import RecordError

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from services.commands.dlq_session import open_tools
+from services.commands.dlq.session import open_tools
 from services.common.codec import load_codec
 from services.common.events import PaymentSucceeded
 from services.common.settings import PREFIX, Settings, child_environment

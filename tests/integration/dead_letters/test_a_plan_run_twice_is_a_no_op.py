@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.commands.dlq_report import closing_line
+from services.commands.dlq.report import closing_line
 from services.common.settings import Settings
 from services.operations.replay.filters import Filter
 from services.operations.replay.lock import hold_topic

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from services.commands.dlq_report import closing_line
+from services.commands.dlq.report import closing_line
 from services.common.errors import DependencyError, RecordError
 from services.common.settings import Settings
 from services.engine.producer import KafkaClientError, Producer

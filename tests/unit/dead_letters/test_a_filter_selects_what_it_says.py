@@ -2,7 +2,7 @@ from dataclasses import asdict
 
 import pytest
 
-from services.commands.dlq_options import make_filter, parse_place, parse_time_ms
+from services.commands.dlq.options import make_filter, parse_place, parse_time_ms
 from services.common.codec import load_codec
 from services.common.errors import ConfigurationError
 from services.engine.records import Record

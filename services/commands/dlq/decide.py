@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.commands.dlq_options import (
+from services.commands.dlq.options import (
     Actor,
     Json,
     Reason,
@@ -15,9 +15,9 @@ from services.commands.dlq_options import (
     check_worker,
     takes_filter,
 )
-from services.commands.dlq_replay import send_plan
-from services.commands.dlq_report import print_plan
-from services.commands.dlq_session import console, print_json, run_verb
+from services.commands.dlq.replay import send_plan
+from services.commands.dlq.report import print_plan
+from services.commands.dlq.session import console, print_json, run_verb
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_OK
 from services.operations.replay.discarding import discard as discard_letters

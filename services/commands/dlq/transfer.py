@@ -10,8 +10,8 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from services.commands.dlq_options import Json, Worker, check_worker, takes_filter
-from services.commands.dlq_session import console, print_json, run_verb
+from services.commands.dlq.options import Json, Worker, check_worker, takes_filter
+from services.commands.dlq.session import console, print_json, run_verb
 from services.common.runtime import EXIT_OK
 from services.common.topics import Topics
 from services.operations.replay.execution import Tools

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from services.commands.dlq_options import (
+from services.commands.dlq.options import (
     Actor,
     Json,
     Reason,
@@ -17,8 +17,8 @@ from services.commands.dlq_options import (
     check_worker,
     takes_filter,
 )
-from services.commands.dlq_report import print_plan, print_report, show_progress
-from services.commands.dlq_session import console, run_verb
+from services.commands.dlq.report import print_plan, print_report, show_progress
+from services.commands.dlq.session import console, run_verb
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_OK
 from services.operations.replay.execution import Orders, Tools

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from services.commands.dlq_options import Json
-from services.commands.dlq_session import console, print_json, run_verb
+from services.commands.dlq.options import Json
+from services.commands.dlq.session import console, print_json, run_verb
 from services.common.runtime import EXIT_OK
 from services.operations.dead_letter_index import DeadLetterIndex
 from services.operations.replay.audit import Audit, audit_runs

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from services.commands.dlq_session import console, print_json
+from services.commands.dlq.session import console, print_json
 from services.common.runtime import EXIT_OK
 from services.operations.replay.plan import Plan
 from services.operations.replay.refusals import EXIT_GUARD, EXIT_PARTIAL
