@@ -21,6 +21,9 @@ START_DATE_DAYS_MAX = 400
 
 BAD_SIGNATURES_MAX = 100
 BAD_CREDENTIALS_MAX = 100
+# A machine that was let in so lately is not guessing, whoever else calls from its address.
+GOOD_KEY_S = 60.0
+GOOD_KEYS_MAX = 1000
 SUBJECT_REQUESTS_MAX = 300
 RATE_WINDOW_S = 10
 

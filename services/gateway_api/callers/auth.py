@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from services.common.database import Database
 from services.common.validation import is_id
 from services.gateway_api.callers.keys import Keys
-from services.gateway_api.callers.machine_keys import find_machine, is_machine_key
+from services.gateway_api.callers.machine_keys import GoodKeys, find_machine, is_machine_key
 from services.gateway_api.callers.roles import STAFF, Role
 from services.gateway_api.limits import TOKEN_CHARACTERS_MAX, TOKEN_LEEWAY_S
 from services.gateway_api.web.problems import Problem, not_found
@@ -37,14 +37,15 @@ class Authenticator:
     def __init__(self, keys: Keys, database: Database, *, issuer: str, audience: str) -> None:
         self._keys = keys
         self._database = database
+        self._good_keys = GoodKeys()
         self._issuer = issuer
         self._audience = audience
 
     async def identify(self, request: web.Request) -> Caller:
         """Raises Problem 401 without a good token, DependencyError when no key can be had to check it."""
-        machine = _API_KEY.fullmatch(request.headers.get(hdrs.AUTHORIZATION, ""))
-        if machine is not None:
-            return await self._identify_machine(machine[1])
+        machine_key = _key_in(request)
+        if machine_key is not None:
+            return await self._identify_machine(machine_key)
         match = _BEARER.fullmatch(request.headers.get(hdrs.AUTHORIZATION, ""))
         if match is None or len(match[1]) > TOKEN_CHARACTERS_MAX:
             raise _unauthorized("Send Authorization: Bearer with a token, or ApiKey with a key.")
@@ -66,17 +67,24 @@ class Authenticator:
             raise _unauthorized(reason) from None
         return _caller_from(claims)
 
+    def was_good_lately(self, request: web.Request) -> bool:
+        """Whether it brings a machine's key that was let in within the last minute."""
+        key = _key_in(request)
+        return key is not None and self._good_keys.has(key)
+
     async def _identify_machine(self, key: str) -> Caller:
         found = await find_machine(self._database, key) if is_machine_key(key) else None
         if found is None:
             raise _unauthorized("The key is unknown, revoked or past its end.")
+        self._good_keys.remember(key)
         # No person's id has a colon, so that a machine is never taken for one.
         return Caller(subject=f"machine:{found[0]}", roles=found[1])
 
 
-def is_machine(request: web.Request) -> bool:
-    """Whether it says so."""
-    return _API_KEY.fullmatch(request.headers.get(hdrs.AUTHORIZATION, "")) is not None
+def is_looked_up(request: web.Request) -> bool:
+    """Whether it brings what could be a machine's key, so that the database is asked."""
+    key = _key_in(request)
+    return key is not None and is_machine_key(key) is not None
 
 
 def remember_caller(request: web.Request, caller: Caller) -> None:
@@ -93,6 +101,11 @@ def require_owner(request: web.Request, student_id: str) -> None:
     caller = caller_of(request)
     if not caller.is_staff and caller.subject != student_id:
         raise not_found()
+
+
+def _key_in(request: web.Request) -> str | None:
+    match = _API_KEY.fullmatch(request.headers.get(hdrs.AUTHORIZATION, ""))
+    return match[1] if match is not None else None
 
 
 def _caller_from(claims: dict[str, object]) -> Caller:

@@ -8,12 +8,14 @@ Table: api_keys.
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.common.database import Database, Transaction
 from services.gateway_api.callers.roles import Role
+from services.gateway_api.limits import GOOD_KEY_S, GOOD_KEYS_MAX
 
 PREFIX = "cpk_"
 is_machine_key = re.compile(r"cpk_[A-Za-z0-9_-]{43}").fullmatch
@@ -47,6 +49,28 @@ class MachineKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+
+
+class GoodKeys:
+    """The digests of keys that were good a moment ago. It admits nobody: it tells those who work with their key from
+    those who guess one, and each is looked up as ever.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # The last used last, so that the first are those to forget.
+        self._used_at = dict[bytes, float]()
+
+    def remember(self, key: str) -> None:
+        digest = _digest(key)
+        self._used_at.pop(digest, None)
+        self._used_at[digest] = self._clock()
+        if len(self._used_at) > GOOD_KEYS_MAX:
+            del self._used_at[next(iter(self._used_at))]
+
+    def has(self, key: str) -> bool:
+        used_at = self._used_at.get(_digest(key))
+        return used_at is not None and self._clock() - used_at <= GOOD_KEY_S
 
 
 async def find_machine(database: Database, key: str) -> tuple[str, frozenset[Role]] | None:

@@ -26,22 +26,27 @@ class RateLimits:
         # A fixed window is one counter per key. The moving one keeps an empty list for every address it ever saw.
         self._window = FixedWindowRateLimiter(MemoryStorage())
         self._bad_signatures = RateLimitItemPerSecond(BAD_SIGNATURES_MAX, RATE_WINDOW_S, namespace="signature")
-        self._bad_credentials = RateLimitItemPerSecond(BAD_CREDENTIALS_MAX, RATE_WINDOW_S, namespace="credentials")
+        self._bad_tokens = RateLimitItemPerSecond(BAD_CREDENTIALS_MAX, RATE_WINDOW_S, namespace="token")
+        self._bad_keys = RateLimitItemPerSecond(BAD_CREDENTIALS_MAX, RATE_WINDOW_S, namespace="key")
         self._requests = RateLimitItemPerSecond(SUBJECT_REQUESTS_MAX, RATE_WINDOW_S, namespace="subject")
 
     def count_bad_signature(self, address: str) -> None:
         """Raises Problem 429 from the 101st within 10 s on."""
         self._hit(self._bad_signatures, _network_of(address))
 
-    def count_bad_credentials(self, address: str) -> None:
-        """Raises Problem 429 from the 101st within 10 s on."""
-        self._hit(self._bad_credentials, _network_of(address))
+    def count_bad_token(self, address: str) -> None:
+        """Of what was refused without asking the database. Raises Problem 429 from the 101st within 10 s on."""
+        self._hit(self._bad_tokens, _network_of(address))
+
+    def count_bad_key(self, address: str) -> None:
+        """Of a look-up that found none. Raises Problem 429 from the 101st within 10 s on."""
+        self._hit(self._bad_keys, _network_of(address))
 
     def refuse_guessing(self, address: str) -> None:
-        """Raises Problem 429 where count_bad_credentials would. A good key at the same address waits as well."""
+        """Raises Problem 429 where count_bad_key would. A good key at the same address waits as well."""
         who = _network_of(address)
-        if not self._window.test(self._bad_credentials, who):
-            self._refuse(self._bad_credentials, who)
+        if not self._window.test(self._bad_keys, who):
+            self._refuse(self._bad_keys, who)
 
     def count_request(self, subject: str) -> None:
         """Raises Problem 429 above the limit."""

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from services.gateway_api.callers.auth import Authenticator, Caller, is_machine, remember_caller
+from services.gateway_api.callers.auth import Authenticator, Caller, is_looked_up, remember_caller
 from services.gateway_api.callers.ratelimits import RateLimits
 from services.gateway_api.limits import BODY_READ_S
 from services.gateway_api.routing.endpoint import Endpoint
@@ -41,15 +41,18 @@ def guarding(authenticator: Authenticator, rate_limits: RateLimits, *, body_read
 
 
 async def _identify(request: web.Request, authenticator: Authenticator, rate_limits: RateLimits) -> Caller:
-    """A machine's key is looked up in the database, so that an address that guesses is refused before."""
-    address = request.remote or ""
-    if is_machine(request):
+    """A machine's key is looked up in the database, so that an address that guesses is refused before. It may be a
+    proxy's: whoever works with a good key must not wait for those who guess beside it.
+    """
+    address, looked_up = request.remote or "", is_looked_up(request)
+    if looked_up and not authenticator.was_good_lately(request):
         rate_limits.refuse_guessing(address)
     try:
         return await authenticator.identify(request)
     except Problem as problem:
         if problem.status == 401 and hdrs.AUTHORIZATION in request.headers:
-            rate_limits.count_bad_credentials(address)
+            count = rate_limits.count_bad_key if looked_up else rate_limits.count_bad_token
+            count(address)
         raise
 
 

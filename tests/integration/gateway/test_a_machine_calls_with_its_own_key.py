@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from services.gateway_api.callers.roles import Role
+from services.gateway_api.limits import BAD_CREDENTIALS_MAX
 from tests.support.checkout import confirm, signed_callback
 from tests.support.command import run_coursepay
 from tests.support.gateway import Gateway, owner_connection, place_order
@@ -106,3 +107,16 @@ async def test_a_key_that_nobody_should_have_is_not_made(gateway: Gateway, direc
         refused = await _keys(gateway, directory, *arguments)
         assert refused.returncode == 2, arguments
         assert "Traceback" not in refused.stderr
+
+
+async def test_strangers_at_its_address_do_not_lock_a_working_machine_out(gateway: Gateway, directory: Path) -> None:
+    key = await _create(gateway, directory, "crm", "support")
+    fresh = await _create(gateway, directory, "new", "support")
+    assert await _status(gateway, key) == 200
+    for number in range(BAD_CREDENTIALS_MAX):
+        assert (await gateway.call("GET", PENDING, headers={"Authorization": f"Bearer bad.{number}.token"}))[0] == 401
+    assert await _status(gateway, fresh) == 200
+    unused = await _create(gateway, directory, "unused", "support")
+    while await _status(gateway, "cpk_" + "a" * 43) == 401:
+        pass
+    assert [await _status(gateway, one) for one in (unused, key, fresh)] == [429, 200, 200]
