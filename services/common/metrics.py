@@ -90,6 +90,12 @@ class Metrics(Instruments):
         self.dlq_causes = gauge(
             "coursepay_dlq_unresolved_causes", "What killed them?", OPERATIONS, worker=(), error_class=()
         )
+        self.dlq_made_anew = gauge(
+            "coursepay_dlq_topic_made_anew",
+            "Is the dead-letter topic another one than was indexed (1)?",
+            OPERATIONS,
+            worker=workers,
+        )
         self.dlq_replayed = counter(
             "coursepay_dlq_replayed_total",
             "What became of replayed dead letters?",

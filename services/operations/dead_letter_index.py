@@ -4,9 +4,12 @@ smaller. The records stay where they are; a row points to one.
 Where to go on is the last offset in the table: no group, and nothing to lose. So every record gets a row: one that
 cannot be read or stored, whatever a foreign writer put there, gets a bare row under the class UNINDEXABLE, and holds up
 no other.
+
+A topic that was deleted and made anew has letters at the same offsets as the rows have. PostgreSQL remembers what Kafka
+calls the topic that the rows are of; nothing is added of another one until the old rows were put aside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -26,9 +29,11 @@ from services.operations.dead_letters import (
     last_offsets,
     resolve_done,
     rows_are_at_fault,
+    stamp_topics,
+    topics_made_anew,
 )
 from services.operations.limits import INDEX_RECORDS_MAX
-from services.operations.topic_reader import read_new
+from services.operations.topic_reader import read_new, read_topic_ids
 
 _KINDS = frozenset(ErrorKind)
 _UNKNOWN = "unknown"
@@ -41,7 +46,7 @@ log = structlog.get_logger()
 
 
 class DeadLetterIndex:
-    """`made_anew`: topics that end before what is indexed of them, as of the last update. Their new letters are missing
+    """`made_anew`: topics that are not those that were indexed, as of the last update. Their new letters are missing
     from the index until somebody has put the old rows aside (docs/runbook.md).
     """
 
@@ -56,6 +61,7 @@ class DeadLetterIndex:
 
     async def update(self) -> None:
         """Adds what is new and resolves what is done. Raises RecordError kinds; what was added before stays."""
+        await self._stamp(await read_topic_ids(self._settings, list(self._worker_of)))
         while await self._add_some():
             pass
         if count := await resolve_done(self._database):
@@ -63,12 +69,12 @@ class DeadLetterIndex:
 
     async def _add_some(self) -> bool:
         """Whether there was any."""
-        after = await last_offsets(self._database, list(self._worker_of))
-        topics = list(self._worker_of)
-        records, made_anew = await read_new(self._settings, topics, after, records_max=INDEX_RECORDS_MAX)
-        for topic in made_anew - self.made_anew:
-            log.warning("dead_letter_topic_made_anew", topic=topic)
-        self.made_anew = made_anew
+        topics = [topic for topic in self._worker_of if topic not in self.made_anew]
+        after = await last_offsets(self._database, topics)
+        records, cut_off = await read_new(self._settings, topics, after, records_max=INDEX_RECORDS_MAX)
+        if cut_off:
+            await self._stamp(dict.fromkeys(cut_off))
+            records = [record for record in records if record.topic not in cut_off]
         for start in range(0, len(records), INDEX_RECORDS_MAX):
             letters = [self._readable(record) for record in records[start : start + INDEX_RECORDS_MAX]]
             try:
@@ -80,6 +86,14 @@ class DeadLetterIndex:
                     await self._add_alone(letter)
             log.info("dead_letters_indexed", count=len(letters))
         return bool(records)
+
+    async def _stamp(self, ids: Mapping[str, str | None]) -> None:
+        await stamp_topics(self._database, ids)
+        async with self._database.connection() as connection:
+            made_anew = await topics_made_anew(connection) & self._worker_of.keys()
+        for topic in made_anew - self.made_anew:
+            log.warning("dead_letter_topic_made_anew", topic=topic)
+        self.made_anew = made_anew
 
     async def _add_alone(self, letter: DeadLetter) -> None:
         try:

@@ -1,4 +1,5 @@
-"""The table dead_letters: one row per record of a dead-letter topic, and whether it still matters.
+"""The table dead_letters: one row per record of a dead-letter topic, and whether it still matters. And the table
+dead_letter_topics: which topics these rows are of.
 
 Other tables, read only: student_course_purchases, trainer_allocations, notifications.
 """
@@ -16,6 +17,18 @@ from services.common.errors import PermanentError, RecordError
 _LAST_OFFSETS = """
 SELECT topic, kafka_partition, max(kafka_offset) AS kafka_offset
   FROM dead_letters WHERE topic = ANY ($1::text[]) GROUP BY topic, kafka_partition
+"""
+# Another topic than the rows are of, if there are any: only putting them aside ends that.
+_STAMP = """
+INSERT INTO dead_letter_topics AS known (topic, topic_id) SELECT * FROM unnest($1::text[], $2::text[])
+ON CONFLICT (topic) DO UPDATE
+   SET topic_id = CASE WHEN EXISTS (SELECT FROM dead_letters letter WHERE letter.topic = known.topic) THEN NULL
+                       ELSE excluded.topic_id END
+ WHERE known.topic_id IS DISTINCT FROM excluded.topic_id
+"""
+_MADE_ANEW = """
+SELECT known.topic FROM dead_letter_topics known
+ WHERE known.topic_id IS NULL AND EXISTS (SELECT FROM dead_letters letter WHERE letter.topic = known.topic)
 """
 _INSERT = """
 INSERT INTO dead_letters
@@ -92,6 +105,17 @@ class DeadLetter:
     value_bytes: int = 0
     headers_bytes: int = 0
     dead_at: datetime
+
+
+async def stamp_topics(database: Database, ids: Mapping[str, str | None]) -> None:
+    """`ids`: topic -> as Kafka calls it now; None when it cannot be the one that is indexed, whatever it is called."""
+    async with database.connection() as connection:
+        await connection.execute(_STAMP, list(ids), list(ids.values()))
+
+
+async def topics_made_anew(connection: Transaction) -> frozenset[str]:
+    """Those with rows of a topic that is gone."""
+    return frozenset(row["topic"] for row in await connection.fetch(_MADE_ANEW))
 
 
 async def last_offsets(database: Database, topics: Sequence[str]) -> Mapping[tuple[str, int], int]:

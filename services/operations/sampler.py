@@ -8,7 +8,7 @@ import time
 from services.common.database import Database
 from services.common.metrics import Metrics
 from services.common.settings import Settings
-from services.common.topics import WORKERS
+from services.common.topics import WORKERS, Topics
 from services.operations.backlog import Backlog, measure_backlog
 from services.operations.stock import Stock, count_stock
 
@@ -16,6 +16,7 @@ from services.operations.stock import Stock, count_stock
 class Sampler:
     def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
         self._settings = settings
+        self._topics = Topics.of(settings)
         self._database = database
         self._metrics = metrics
 
@@ -30,13 +31,13 @@ class Sampler:
         self._metrics.sampler_last_success.set_to_current_time()
 
     async def _sample_stock(self) -> None:
-        _show_stock(await count_stock(self._database), self._metrics)
+        _show_stock(await count_stock(self._database), self._topics, self._metrics)
 
     async def _sample_backlog(self) -> None:
         _show_backlog(await measure_backlog(self._settings), self._metrics)
 
 
-def _show_stock(stock: Stock, metrics: Metrics) -> None:
+def _show_stock(stock: Stock, topics: Topics, metrics: Metrics) -> None:
     metrics.outbox_pending.set(stock.outbox_rows)
     metrics.outbox_oldest.set(stock.outbox_oldest_s)
     metrics.pending_allocations.set(stock.pending_allocations)
@@ -46,6 +47,7 @@ def _show_stock(stock: Stock, metrics: Metrics) -> None:
     metrics.captures_without_order.set(stock.payments.without_order)
     for worker in WORKERS:
         metrics.dlq_unresolved.labels(worker).set(stock.unresolved.get(worker, 0))
+        metrics.dlq_made_anew.labels(worker).set(topics.dead_letters(worker) in stock.made_anew)
     # A cause that is gone shall not stay at its last count.
     metrics.dlq_causes.clear()
     for (worker, error_class), count in stock.causes.items():

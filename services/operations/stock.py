@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.common.database import Database
+from services.operations.dead_letters import topics_made_anew
 from services.operations.payments_for_a_person import PaymentsForAPerson, count_payments_for_a_person
 
 _COUNTS = """
@@ -29,7 +30,8 @@ SELECT worker, error_class, count(*) AS letters FROM dead_letters
 class Stock:
     """`outbox_oldest_s`: age of the oldest event that is not in Kafka, `pending_oldest_s` of the oldest purchase that
     waits for a person; 0: none waits. `unresolved`: worker -> dead letters that still matter, a worker without any is
-    missing; `causes`: the same by (worker, error class), the most frequent ones.
+    missing; `causes`: the same by (worker, error class), the most frequent ones. `made_anew`: dead-letter topics that
+    are not the ones that were indexed.
     """
 
     outbox_rows: int
@@ -38,6 +40,7 @@ class Stock:
     pending_oldest_s: float
     unresolved: Mapping[str, int]
     causes: Mapping[tuple[str, str], int]
+    made_anew: frozenset[str]
     payments: PaymentsForAPerson
 
 
@@ -47,6 +50,7 @@ async def count_stock(database: Database) -> Stock:
         counts = await connection.fetchrow(_COUNTS)
         letters = await connection.fetch(_UNRESOLVED)
         causes = await connection.fetch(_CAUSES)
+        made_anew = await topics_made_anew(connection)
         payments = await count_payments_for_a_person(connection)
     assert counts is not None
     return Stock(
@@ -57,5 +61,6 @@ async def count_stock(database: Database) -> Stock:
         pending_oldest_s=max(0.0, counts["pending_oldest_s"]),
         unresolved={row["worker"]: row["letters"] for row in letters},
         causes={(row["worker"], row["error_class"]): row["letters"] for row in causes},
+        made_anew=made_anew,
         payments=payments,
     )

@@ -5,7 +5,7 @@ group, so that no live consumer notices. Also how far the groups have committed,
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from services.common.errors import DependencyError
@@ -43,8 +43,8 @@ async def read_new(
     settings: Settings, topics: Sequence[str], after: Mapping[tuple[str, int], int], *, records_max: int
 ) -> tuple[list[Record], frozenset[str]]:
     """What lies behind the offsets `after`, by (topic, partition); from the first record where there is none. At most
-    `records_max` of each partition: whoever gets as many asks again. And the topics that end before `after`, which were
-    deleted and made anew. Raises DependencyError.
+    `records_max` of each partition: whoever gets as many asks again. And the topics that end before `after`: what lay
+    there is gone. Raises DependencyError.
     """
     return await asyncio.to_thread(_read_after, settings, tuple(topics), after, records_max)
 
@@ -75,6 +75,13 @@ async def read_ends(settings: Settings, topics: Sequence[str]) -> Ends:
 async def offsets_since(settings: Settings, topics: Sequence[str], timestamp_ms: int) -> Ends:
     """Like `read_ends`, but beginning with the first record that is not older than `timestamp_ms`."""
     return await asyncio.to_thread(_with_consumer, settings, lambda consumer: _since(consumer, topics, timestamp_ms))
+
+
+async def read_topic_ids(settings: Settings, topics: Sequence[str]) -> dict[str, str | None]:
+    """What Kafka calls them, which no other topic is ever called; one that does not exist is left out.
+    Raises DependencyError when Kafka does not answer.
+    """
+    return await asyncio.to_thread(_topic_ids, settings, topics)
 
 
 async def group_has_members(settings: Settings, group: str) -> bool:
@@ -115,12 +122,12 @@ def _read_after(
         with translated():
             wanted = {}
             ends = ends_of(consumer, topics)
-            made_anew = frozenset(place[0] for place, (_, high) in ends.items() if after.get(place, -1) >= high)
+            cut_off = frozenset(place[0] for place, (_, high) in ends.items() if after.get(place, -1) >= high)
             for place, (low, high) in ends.items():
                 start = max(low, after.get(place, -1) + 1)
                 if start < high:
                     wanted[place] = (start, min(high, start + records_max))
-            return [record for batch in _read_to(consumer, wanted, _NEW_S) for record in batch], made_anew
+            return [record for batch in _read_to(consumer, wanted, _NEW_S) for record in batch], cut_off
     finally:
         consumer.close()
 
@@ -159,6 +166,19 @@ def _since(consumer: Consumer, topics: Sequence[str], timestamp_ms: int) -> Ends
         partition: (max(low, starts[partition]) if starts[partition] >= 0 else high, high)
         for partition, (low, high) in ends.items()
     }
+
+
+def _topic_ids(settings: Settings, topics: Sequence[str]) -> dict[str, str | None]:
+    ids: dict[str, str | None] = {}
+    with translated(), AdminClient(client_config(settings, "coursepay-topic-reader")) as client:
+        described = client.describe_topics(TopicCollection(list(topics)), request_timeout=CALL_S)
+        for topic, answer in described.items():
+            try:
+                ids[topic] = str(answer.result().topic_id)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+    return ids
 
 
 def _has_members(settings: Settings, group: str) -> bool:

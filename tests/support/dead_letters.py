@@ -25,6 +25,7 @@ from services.operations.topic_reader import read_topics
 from tests.support.events import payment_succeeded
 from tests.support.kafka import send, text_headers
 from tests.support.processes import hear_signals
+from tests.support.tidy import ROOT
 
 WORKER = "purchase-worker"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -98,6 +99,12 @@ async def execute_sql(settings: Settings, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def rows_put_aside(topic: str) -> str:
+    """The runbook's statements for a dead-letter topic that was made anew."""
+    block = (ROOT / "docs" / "runbook.md").read_text().split("```sql\n")[1].split("```")[0]
+    return block.replace(f"'{WORKER}.dlq'", f"'{topic}'")
 
 
 async def on_first_tier(settings: Settings) -> list[Record]:

@@ -73,6 +73,15 @@ async def forget_before(settings: Settings, topic: str, *, partition: int, offse
     await asyncio.to_thread(delete)
 
 
+async def delete_topic(settings: Settings, topic: str) -> None:
+    def delete() -> None:
+        with translated(), AdminClient(client_config(settings, "test")) as client:
+            for future in client.delete_topics([topic], request_timeout=10).values():
+                future.result(timeout=30)
+
+    await asyncio.to_thread(delete)
+
+
 def text_headers(**headers: str | int) -> tuple[tuple[str, bytes | None], ...]:
     """`error_kind="poison"` -> ("error-kind", b"poison")."""
     return tuple((name.replace("_", "-"), str(value).encode()) for name, value in headers.items())

@@ -86,7 +86,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/notifier/notifications": frozenset({"notifications"}),
     "services/operations/database_roles": frozenset(),
     "services/operations/dead_letters": frozenset(
-        {"dead_letters", "notifications", "student_course_purchases", "trainer_allocations"}
+        {"dead_letter_topics", "dead_letters", "notifications", "student_course_purchases", "trainer_allocations"}
     ),
     "services/operations/decision_story": frozenset(
         {"student_course_purchases", "trainer_allocations", "tutoring_sessions"}

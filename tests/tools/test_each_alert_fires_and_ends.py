@@ -37,6 +37,7 @@ ACTS: dict[str, Act] = {
             "CoursepayRetryBacklog",
         },
         records.poison: {"CoursepayNewDeadLetters"},
+        records.dead_letter_topic_made_anew: {"CoursepayDeadLetterTopicMadeAnew"},
     },
     "people wait": {
         people.course_without_trainers: {"CoursepayAssignmentsPending", "CoursepayPendingTooLong"},

@@ -96,6 +96,13 @@ PAGE = Page(
                     alert="CoursepayNewDeadLetters",
                 ),
                 Panel(
+                    title="Topics that are not what was indexed",
+                    question="Was a dead-letter topic made anew? 1: its letters are not counted.",
+                    unit="short",
+                    queries=[("max by (worker) (coursepay_dlq_topic_made_anew)", "{{worker}}")],
+                    alert="CoursepayDeadLetterTopicMadeAnew",
+                ),
+                Panel(
                     title="Replayed",
                     question="What became of the dead letters that were sent back?",
                     unit="short",

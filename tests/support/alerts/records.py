@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.common.codec import load_codec
+from services.common.topic_admin import apply_topics
 from services.common.topics import Topics
+from services.engine.records import OutgoingRecord
 from services.sandbox.demo.poison import poison_records
 from tests.support.alerts.scene import Scene
+from tests.support.dead_letters import rows_put_aside
 from tests.support.eventually import eventually
-from tests.support.kafka import send
+from tests.support.kafka import delete_topic, send
 
 _BREAK = """
 CREATE FUNCTION refuse_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -62,6 +65,26 @@ async def failing_assignments(scene: Scene) -> AsyncIterator[None]:
 async def poison(scene: Scene) -> AsyncIterator[None]:
     await send(scene.settings, poison_records(Topics.of(scene.settings), load_codec()))
     yield
+
+
+@asynccontextmanager
+async def dead_letter_topic_made_anew(scene: Scene) -> AsyncIterator[None]:
+    """After a letter of it was indexed. It ends as the runbook says."""
+    topic = Topics.of(scene.settings).dead_letters("notifier")
+
+    async def indexed() -> bool:
+        async with scene.world() as world:
+            return bool(await world.connection.fetchval("SELECT count(*) FROM dead_letters WHERE topic = $1", topic))
+
+    await send(scene.settings, [OutgoingRecord(topic=topic, key=b"ord_anew", value=b"no event")])
+    await eventually(indexed, within_s=30)
+    await delete_topic(scene.settings, topic)
+    await apply_topics(scene.settings)
+    try:
+        yield
+    finally:
+        async with scene.world() as world:
+            await world.connection.execute(rows_put_aside(topic))
 
 
 @asynccontextmanager
