@@ -1,5 +1,5 @@
 -- Refunds that came back are counted every few seconds: found by an index of little more than them.
--- depends: 0026_audited_states
+-- depends: 0027_trainers_who_left
 
 -- migrate: apply
 

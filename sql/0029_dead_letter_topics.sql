@@ -1,5 +1,5 @@
 -- Which topic the index of dead letters is of: one of the same name may have been made anew.
--- depends: 0026_audited_states
+-- depends: 0028_failed_refunds
 
 -- migrate: apply
 
