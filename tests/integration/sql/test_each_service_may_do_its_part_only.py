@@ -31,7 +31,8 @@ MAY_WRITE: dict[str, dict[str, set[str]]] = {
         "DELETE": {"worker_crashes"},
     },
     OPERATIONS: {
-        "INSERT": {"dead_letters", "dead_letter_topics", "replay_runs", "replay_items", "api_keys", "audit_log", "outbox"},
+        "INSERT": {"dead_letters", "dead_letter_topics", "replay_runs", "replay_items", "api_keys", "audit_log"}
+        | {"outbox"},
         "UPDATE": {"dead_letters", "dead_letter_topics", "replay_runs", "replay_items", "api_keys"},
         "DELETE": set(),
     },
