@@ -1,6 +1,7 @@
 """What waits in PostgreSQL.
 
-Tables, all read only: outbox, trainer_allocations, dead_letters, and those of payments_for_a_person.py.
+Tables, all read only: outbox, trainer_allocations, student_course_purchases, dead_letters, and those of
+payments_for_a_person.py.
 """
 
 from collections.abc import Mapping
@@ -14,9 +15,13 @@ _COUNTS = """
 SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL) AS outbox_rows,
        (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8
           FROM outbox WHERE published_at IS NULL) AS outbox_oldest_s,
-       (SELECT count(*) FROM trainer_allocations WHERE status = 'pending') AS pending_allocations,
-       (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8
-          FROM trainer_allocations WHERE status = 'pending') AS pending_oldest_s
+       waiting.pending_allocations, waiting.pending_oldest_s
+  FROM (SELECT count(*) AS pending_allocations,
+               coalesce(extract(epoch FROM clock_timestamp() - min(allocation.created_at)), 0)::float8
+                   AS pending_oldest_s
+          FROM trainer_allocations allocation JOIN student_course_purchases bought ON bought.id = allocation.purchase_id
+         -- Nobody can help a frozen one: it waits for its dispute.
+         WHERE allocation.status = 'pending' AND bought.status = 'active') AS waiting
 """
 _UNRESOLVED = "SELECT worker, count(*) AS letters FROM dead_letters WHERE status = 'unresolved' GROUP BY worker"
 # Bounded: each is a series of its own.

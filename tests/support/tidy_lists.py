@@ -60,7 +60,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/gateway_api/admin/reviews": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/admin/reschedule": frozenset({"reschedule_session"}),
     "services/gateway_api/admin/sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
-    "services/gateway_api/admin/trainers": frozenset({"upsert_trainer"}),
+    "services/gateway_api/admin/trainers": frozenset({"depart_if_booked", "sessions_against", "upsert_trainer"}),
     "services/gateway_api/admin/assignments": frozenset(
         {"allocate_trainer", "approve_allocation", "assign_trainer", "move_allocation", "student_course_purchases"}
         | {"standing_allocation", "trainer_allocations"}
@@ -109,7 +109,9 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/operations/replay/runs": frozenset({"audit_log", "replay_runs"}),
     "services/operations/replay/standing": frozenset({"dead_letters"}),
     "services/operations/payments_for_a_person": frozenset({"orders", "payment_facts", "payment_tasks", "payments"}),
-    "services/operations/stock": frozenset({"dead_letters", "outbox", "trainer_allocations"}),
+    "services/operations/stock": frozenset(
+        {"dead_letters", "outbox", "student_course_purchases", "trainer_allocations"}
+    ),
     "services/purchase_worker/adjustments": frozenset({"purchase_adjustments", "student_course_purchases"}),
     "services/purchase_worker/purchases": frozenset({"student_course_purchases"}),
     "services/sandbox/demo/database": frozenset(),

@@ -1,5 +1,7 @@
 """The list of purchases that wait for a person to find a trainer: why, who nearly fits, which swap would help.
 
+A frozen purchase waits for its dispute, not for a person: it is on the list again when it is active again.
+
 Tables: trainer_allocations, student_course_purchases (read).
 """
 
@@ -15,7 +17,7 @@ from services.gateway_api.web.reading import invalid
 _PENDING = f"""
 SELECT {ALLOCATION_COLUMNS}
   FROM trainer_allocations allocation JOIN student_course_purchases bought ON bought.id = allocation.purchase_id
- WHERE allocation.status = 'pending'
+ WHERE allocation.status = 'pending' AND bought.status = 'active'
    AND ($1::timestamptz IS NULL OR (allocation.created_at, allocation.id::text) > ($1, $2))
  ORDER BY allocation.created_at, allocation.id::text
  LIMIT $3

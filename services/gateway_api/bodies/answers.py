@@ -206,11 +206,6 @@ class RescheduledAnswer(SessionAnswer):
     ends_at: datetime
 
 
-class TrainerAnswer(Answer):
-    trainer_id: str
-    active: bool
-
-
 class PriceAnswer(Answer):
     purchase_tier: int
     amount_minor: int

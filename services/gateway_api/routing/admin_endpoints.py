@@ -18,6 +18,7 @@ from services.gateway_api.bodies.admin import (
     RetryBody,
     TrainerBody,
 )
+from services.gateway_api.bodies.trainers import TrainerAnswer
 from services.gateway_api.callers.roles import FINANCE, OPS, SUPPORT, TRAINER_OR_SUPPORT
 from services.gateway_api.routing.endpoint import KEY, MISTAKES, PAGE, Endpoint, Parameter
 
@@ -104,10 +105,10 @@ def _sessions_and_catalogue() -> Iterator[Endpoint]:
     yield Endpoint(
         method="PUT",
         path="/api/v1/admin/trainers/{trainerId}",
-        summary="Create or fully replace a trainer.",
+        summary="Create or fully replace a trainer; tells the booked sessions that the definition contradicts.",
         roles=OPS,
         body=TrainerBody,
-        answers={200: told.TrainerAnswer},
+        answers={200: TrainerAnswer},
         problems=(*MISTAKES, 404, 409),
     )
     yield Endpoint(

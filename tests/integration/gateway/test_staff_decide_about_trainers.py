@@ -31,6 +31,19 @@ async def test_a_purchase_nobody_can_teach_is_pending_with_its_reason(gateway: G
     assert (item["allocationId"], item["orderId"], item["reason"]) == (told["allocationId"], purchase, "specialty")
 
 
+async def test_a_frozen_purchase_is_on_nobodys_list_until_it_is_active_again(
+    gateway: Gateway, purchase: str, database_url: str
+) -> None:
+    await _retry(gateway)
+    listed = []
+    async with owner_connection(database_url) as connection:
+        for status in ("frozen", "active"):
+            await connection.execute("UPDATE student_course_purchases SET status = $1", status)
+            _, page = await ask(gateway, "GET", "/allocations?status=pending")
+            listed.append([item["orderId"] for item in page["items"]])
+    assert listed == [[], [purchase]]
+
+
 async def test_a_trainer_who_comes_later_is_found_and_announced_once(
     gateway: Gateway, purchase: str, database_url: str
 ) -> None:

@@ -14,6 +14,7 @@ from services.common.topics import Topics
 from services.engine.records import OutgoingRecord
 from services.operations.loops import Loop
 from services.operations.sampler import Sampler
+from services.operations.stock import count_stock
 from services.sandbox.ports import free_ports
 from tests.support.eventually import eventually
 from tests.support.gateway import owner_connection
@@ -79,6 +80,16 @@ async def test_the_figures_are_those_of_the_database_and_the_cluster(
     assert value(metrics, "coursepay_consumer_lag_messages", topic=topic, group=group) == 0
     assert value(metrics, "coursepay_dlq_unresolved_messages", worker="notifier") == 0
     assert value(metrics, "coursepay_sampler_last_success_timestamp_seconds")
+
+
+async def test_a_frozen_purchase_waits_for_its_dispute_and_not_for_a_trainer(
+    database: Database, owner: Database
+) -> None:
+    async with owner.transaction() as transaction:
+        await transaction.execute(_PENDING, await transaction.fetchval(_PURCHASE))
+        await transaction.execute("UPDATE student_course_purchases SET status = 'frozen'")
+    stock = await count_stock(database)
+    assert (stock.pending_allocations, stock.pending_oldest_s) == (0, 0)
 
 
 async def test_payments_that_wait_for_a_person_are_counted_until_they_are_settled(
