@@ -154,7 +154,7 @@ async def _left(transaction: Transaction, payment: Row, payment_id: str | None) 
 async def _resolve(
     transaction: Transaction, request: web.Request, writer: Writer, payment: Row, body: ResolveBody
 ) -> Recorded:
-    """Raises Problem 409 for a payment that is not in review, or was rejected before."""
+    """Raises Problem 409 for a payment that is not in review, was rejected before, or is to pay two orders."""
     if payment["status"] != "review":
         raise Problem("not-in-review", 409, "This payment is not in review", paymentStatus=payment["status"])
     about = await _about(transaction, payment, body)
@@ -164,6 +164,8 @@ async def _resolve(
     recorded = await writer.write(transaction, told, wait=True)
     last = recorded[-1]
     assert last is not None
+    if body.decision == "accept" and last.accepted is None:
+        raise Problem("payment-of-another-order", 409, "This payment pays another order", paymentId=about[0])
     return last
 
 

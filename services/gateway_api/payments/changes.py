@@ -3,7 +3,7 @@
 New facts are taken one after the other, also when they share a commit, so that each change is one PaymentAdjusted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -55,17 +55,24 @@ class Change:
 
 
 def change_of(
-    order: Order, before: Payment, known: Sequence[Fact], new: Sequence[Fact], *, now: datetime, verify_in: timedelta
+    order: Order,
+    before: Payment,
+    known: Sequence[Fact],
+    new: Sequence[Fact],
+    *,
+    now: datetime,
+    verify_in: timedelta,
+    elsewhere: Collection[str] = (),
 ) -> Change:
     """`known` are stored already, `new` come in this order. A payment that was accepted on a signature alone is to be
     verified; one that took money beside the accepted one, or was rejected, is to go back, anew after each refund that
-    failed.
+    failed. `elsewhere`: payments that pay other orders.
     """
     payment, facts, events = before, list(known), list[Event]()
     state: State | None = None
     for fact in new:
         facts.append(fact)
-        state = derive_state(order.price, facts, payment.payment_id)
+        state = derive_state(order.price, facts, payment.payment_id, elsewhere)
         payment, told = _step(order, payment, state, now)
         events += told
     tasks = list[NewTask]()

@@ -6,7 +6,7 @@ Tables, all read only: orders, payments, payment_facts.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.common.database import Transaction
+from services.common.database import Row, Transaction
 from services.gateway_api.payments.rows import Recorded, Told, fact_of
 from services.gateway_api.payments.state import Fact, Meaning
 from services.gateway_api.providers import VerifiedPayment
@@ -38,15 +38,21 @@ SELECT fact.id, fact.payment_id, fact.entity_id, fact.status, fact.source, fact.
  WHERE fact.order_id IS NULL AND orders.order_id = $1
  ORDER BY id
 """
-# Not accepted yet, a payment is known by what the provider itself has said about it.
+# What the provider itself has said about a payment comes before what was accepted on a signature.
 _OF_PAYMENT = """
 SELECT wanted.payment_id, COALESCE(
-           (SELECT orders.provider_order_id FROM payments JOIN orders ON orders.order_id = payments.order_id
-             WHERE payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id),
            (SELECT fact.provider_order_id FROM payment_facts fact
              WHERE fact.provider = wanted.provider AND fact.entity_id = wanted.payment_id AND fact.status = ANY ($3)
-               AND fact.provider_order_id IS NOT NULL ORDER BY fact.id DESC LIMIT 1)) AS provider_order_id
+               AND fact.provider_order_id IS NOT NULL ORDER BY fact.id DESC LIMIT 1),
+           (SELECT orders.provider_order_id FROM payments JOIN orders ON orders.order_id = payments.order_id
+             WHERE payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id)
+       ) AS provider_order_id
   FROM unnest($1::text[], $2::text[]) AS wanted (provider, payment_id)
+"""
+_PAYING = """
+SELECT payments.provider, payments.payment_id, payments.order_id
+  FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[]) AS told (provider, payment_id)) AS wanted
+  JOIN payments ON payments.provider = wanted.provider AND payments.payment_id = wanted.payment_id
 """
 _SAID_BY_PROVIDER = [Meaning.CAPTURED, Meaning.AUTHORIZED]
 
@@ -66,6 +72,17 @@ async def with_orders(transaction: Transaction, told: Sequence[Told]) -> Sequenc
         else one
         for one in told
     ]
+
+
+async def read_paying(transaction: Transaction, facts: Sequence[Row]) -> list[Row]:
+    """Those of the payments that `facts` are about which pay an order: provider, payment_id, order_id."""
+    about = [row for row in facts if row["payment_id"] is not None]
+    if not about:
+        return []
+    rows: list[Row] = await transaction.fetch(
+        _PAYING, [row["provider"] for row in about], [row["payment_id"] for row in about]
+    )
+    return rows
 
 
 async def read_facts(connection: Transaction, order_id: str) -> list[Fact]:

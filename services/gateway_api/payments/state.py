@@ -7,7 +7,7 @@ review is a fact like any other.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -83,11 +83,13 @@ class State:
     proven: bool
 
 
-def derive_state(price: Price, facts: Sequence[Fact], accepted: str | None) -> State:
-    """`facts` in the order in which they were stored: without an `accepted` payment it is the first acceptable one."""
+def derive_state(price: Price, facts: Sequence[Fact], accepted: str | None, elsewhere: Collection[str] = ()) -> State:
+    """`facts` in the order in which they were stored: without an `accepted` payment it is the first acceptable one. Not
+    one that pays another order (`elsewhere`): which of the two it is of, a person decides.
+    """
     paid = _paid(price, facts)
     if accepted is None:
-        accepted = next((one for one, own in paid.items() if own.is_acceptable), None)
+        accepted = next((one for one, own in paid.items() if own.is_acceptable and one not in elsewhere), None)
     if accepted is None:
         owed = {one: own.failures for one, own in paid.items() if own.is_rejected}
         status = _status_before_success(facts, paid)

@@ -140,6 +140,7 @@ class _Worker:
         """Providers often send a payment beside the accepted one back by themselves."""
         fact = await provider.fetch_payment(task.payment_id, within_s=TASK_CALL_S)
         if not is_of_order(fact, task.provider_order_id):
+            await self._recorder.record(payment_of_another_order(fact, provider_order_id=task.provider_order_id))
             log.error("payment_task_given_up", orderId=task.order_id, reason=task.kind, error="another order's payment")
             await finish_task(self._database, task, error="the payment is another order's and stays there")
             return

@@ -15,7 +15,7 @@ from services.common.codec import Codec
 from services.common.database import Row, Transaction
 from services.common.outbox import add_events
 from services.gateway_api.payments.changes import Change, change_of
-from services.gateway_api.payments.reads import with_orders
+from services.gateway_api.payments.reads import read_paying, with_orders
 from services.gateway_api.payments.rows import Recorded, Told, fact_of, order_of, payment_of
 from services.gateway_api.payments.state import Fact, Meaning
 from services.gateway_api.payments.task_queue import open_tasks
@@ -90,18 +90,21 @@ class Writer:
 
     async def write(self, transaction: Transaction, told: Sequence[Told], *, wait: bool) -> list[Recorded | None]:
         """One for each of `told`. Without `wait`: None for one whose order is not known, or whose payment row someone
-        else holds. With it the row is waited for, and a provider's fact about no order of ours is kept as well.
+        else holds. With it the row is waited for, and a provider's fact about no order of ours is kept as well. A
+        payment that pays another order puts this one into review.
         """
         told = await with_orders(transaction, told)
         rows = await _lock(transaction, told, wait=wait)
         kept = [one for one in told if _key(one) in rows or (wait and _is_kept_without_order(one.fact))]
         stored = await _store(transaction, kept, rows) if kept else []
-        changes = self._changes(rows, stored)
+        # Asked for by those who wait only: in a batch the index says so, and they come here afterwards.
+        paying = await read_paying(transaction, stored) if wait else []
+        changes = self._changes(rows, stored, paying)
         await self._write_changes(transaction, rows, changes, kept)
         _tell_strangers(stored)
         return _recorded(told, rows, stored, changes, wait=wait)
 
-    def _changes(self, rows: Mapping[_Key, Row], stored: Sequence[Row]) -> dict[str, Change]:
+    def _changes(self, rows: Mapping[_Key, Row], stored: Sequence[Row], paying: Sequence[Row]) -> dict[str, Change]:
         """Order id -> what changes, of those with a new fact."""
         known, new = defaultdict[str, list[Fact]](list), defaultdict[str, list[Fact]](list)
         for row in stored:
@@ -116,6 +119,11 @@ class Writer:
                 new[row["order_id"]],
                 now=now,
                 verify_in=self._verify_in,
+                elsewhere={
+                    one["payment_id"]
+                    for one in paying
+                    if one["provider"] == row["provider"] and one["order_id"] != row["order_id"]
+                },
             )
             for row in rows.values()
             if row["order_id"] in new

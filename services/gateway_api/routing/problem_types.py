@@ -40,6 +40,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     ),
     "order-already-paid": ProblemType((409,), "Another payment has paid this order. The second one will be refunded."),
     "not-in-review": ProblemType((409,), "Only a payment in review can be resolved; `paymentStatus` says what it is."),
+    "payment-of-another-order": ProblemType(
+        (409,), "A payment pays one order. Only if it is this one's at the provider can it go back from here."
+    ),
     "not-refundable": ProblemType(
         (409,), "There is nothing to send back, or less than asked for; `leftMinor` says how much there is."
     ),
