@@ -29,6 +29,16 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 EndOfDay = Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 
 
+def _is_kept(moment: datetime) -> datetime:
+    """Compared as it is: the first and the last hours of the calendar are in no other zone's years."""
+    if not datetime(2000, 1, 1, tzinfo=UTC) <= moment < datetime(2201, 1, 1, tzinfo=UTC):
+        raise ValueError("between the years 2000 and 2200")
+    return moment
+
+
+KeptTime = Annotated[AwareDatetime, AfterValidator(_is_kept)]
+
+
 class ReasonBody(Body):
     """Why a person decided so; kept in the audit log."""
 
@@ -69,13 +79,7 @@ class ReassignBody(ReasonBody):
 class RescheduleBody(ReasonBody):
     """The session's length stays."""
 
-    starts_at: AwareDatetime
-
-    @model_validator(mode="after")
-    def _is_a_time_we_keep(self) -> Self:
-        if not 2000 <= self.starts_at.astimezone(UTC).year <= 2200:
-            raise ValueError("between the years 2000 and 2200")
-        return self
+    starts_at: KeptTime
 
 
 class RetryBody(ReasonBody):
@@ -102,15 +106,13 @@ class WeeklySlot(Body):
 
 
 class TimeOff(Body):
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
+    starts_at: KeptTime
+    ends_at: KeptTime
 
     @model_validator(mode="after")
     def _has_length(self) -> Self:
         if self.ends_at <= self.starts_at:
             raise ValueError("endsAt must be later than startsAt")
-        if not 2000 <= self.starts_at.astimezone(UTC).year <= self.ends_at.astimezone(UTC).year <= 2200:
-            raise ValueError("between the years 2000 and 2200")
         return self
 
 

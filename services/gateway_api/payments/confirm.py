@@ -24,6 +24,7 @@ from services.gateway_api.payments.recording import Recorder
 from services.gateway_api.payments.rows import Recorded
 from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import InvalidSignatureError, Provider, ProviderRefusedError, VerifiedPayment
+from services.gateway_api.providers.verified import as_about_order
 from services.gateway_api.web.json_answers import answer
 from services.gateway_api.web.problems import Problem
 from services.gateway_api.web.reading import invalid, read_body, read_json
@@ -80,6 +81,7 @@ class _Confirmation:
 
     async def _claim(self, request: web.Request, provider: Provider, said: VerifiedPayment) -> tuple[web.Response, str]:
         assert said.payment_id is not None
+        assert said.provider_order_id is not None
         deadline = asyncio.get_running_loop().time() + CONFIRM_S
         claimed = await self._recorder.record(replace(said, meaning=Meaning.CLAIMED))
         if claimed.order_id is None or claimed.accepted is not None:
@@ -87,7 +89,7 @@ class _Confirmation:
         try:
             async with asyncio.timeout_at(deadline):
                 fact = await provider.fetch_payment(said.payment_id, within_s=CAPTURE_FETCH_S)
-                recorded = await self._recorder.record(fact)
+                recorded = await self._recorder.record(as_about_order(fact, said.provider_order_id))
         except (DependencyError, ProviderRefusedError, TimeoutError):
             # What was claimed is stored: a webhook or the reconciler finishes it.
             return _pending(request, claimed)
@@ -107,7 +109,10 @@ class _Confirmation:
             async with asyncio.timeout_at(deadline):
                 for fact in await provider.fetch_order(order_id, within_s=CAPTURE_FETCH_S):
                     # The browser's question is one fact, however often it is asked and whatever has changed since.
-                    known = await self._recorder.record(replace(fact, event="confirm", cumulative=None))
+                    recorded = await self._recorder.record(replace(fact, event="confirm", cumulative=None))
+                    if recorded.order_id != known.order_id:
+                        continue
+                    known = recorded
                     if known.accepted == fact.payment_id:
                         return _told(request, fact.payment_id, known)
         return _pending(request, known)

@@ -32,7 +32,7 @@ from services.gateway_api.payments.recording import Recorder, open_recorder
 from services.gateway_api.payments.state import Meaning
 from services.gateway_api.payments.task_queue import Task, claim_tasks, finish_task, postpone_task
 from services.gateway_api.providers import Provider
-from services.gateway_api.providers.verified import is_of_order, is_unknown, never_captured, payment_of_another_order
+from services.gateway_api.providers.verified import as_about_order, is_of_order, is_unknown, never_captured
 from services.gateway_api.web.problems import Problem
 
 log = structlog.get_logger()
@@ -112,7 +112,7 @@ class _Worker:
         fact = await provider.fetch_payment(state["payment_id"], within_s=TASK_CALL_S)
         if not is_of_order(fact, task.provider_order_id):
             log.error("payment_of_another_order", orderId=task.order_id, paymentId=fact.payment_id)
-            fact = payment_of_another_order(fact, provider_order_id=task.provider_order_id)
+        fact = as_about_order(fact, task.provider_order_id)
         await self._recorder.record(fact)
         if fact.meaning in {Meaning.CAPTURED, Meaning.FAILED}:
             await finish_task(self._database, task)
@@ -140,7 +140,7 @@ class _Worker:
         """Providers often send a payment beside the accepted one back by themselves."""
         fact = await provider.fetch_payment(task.payment_id, within_s=TASK_CALL_S)
         if not is_of_order(fact, task.provider_order_id):
-            await self._recorder.record(payment_of_another_order(fact, provider_order_id=task.provider_order_id))
+            await self._recorder.record(as_about_order(fact, task.provider_order_id))
             log.error("payment_task_given_up", orderId=task.order_id, reason=task.kind, error="another order's payment")
             await finish_task(self._database, task, error="the payment is another order's and stays there")
             return

@@ -24,6 +24,7 @@ from services.gateway_api.providers.verified import (
     Proof,
     VerifiedPayment,
     check_hmac,
+    is_unknown,
     time_of,
     unknown_payment,
 )
@@ -85,7 +86,11 @@ class Stripe:
         )
 
     async def fetch_order(self, provider_order_id: str, *, within_s: float) -> Sequence[VerifiedPayment]:
-        return [await self.fetch_payment(provider_order_id, within_s=within_s)]
+        fact = await self.fetch_payment(provider_order_id, within_s=within_s)
+        if is_unknown(fact):
+            # We made it, so another account is asked: that says nothing about the payment.
+            raise ProviderRefusedError(NAME, 404)
+        return [fact]
 
     async def fetch_payment(self, payment_id: str, *, within_s: float) -> VerifiedPayment:
         path = f"/v1/payment_intents/{payment_id}"

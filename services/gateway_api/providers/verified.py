@@ -123,8 +123,14 @@ def is_of_order(fact: VerifiedPayment, provider_order_id: str) -> bool:
     return fact.provider_order_id == provider_order_id or is_unknown(fact)
 
 
-def payment_of_another_order(fact: VerifiedPayment, *, provider_order_id: str) -> VerifiedPayment:
-    """For the order that someone had a signature for: the payment exists, and pays something else."""
+def as_about_order(fact: VerifiedPayment, provider_order_id: str) -> VerifiedPayment:
+    """What was fetched about a payment means this for the order that someone had a signature for. It failed when the
+    payment is not known, or exists and pays something else.
+    """
+    if is_unknown(fact):
+        return replace(fact, provider_order_id=provider_order_id)
+    if is_of_order(fact, provider_order_id):
+        return fact
     return replace(
         fact,
         event="payment.of_another_order",

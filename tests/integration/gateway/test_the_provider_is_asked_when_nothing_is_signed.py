@@ -10,7 +10,15 @@ import pytest
 
 from services.common.events import PaymentAdjusted, PaymentSucceeded
 from tests.support.books import fact_rows, outbox_events, payment_row, task_rows
-from tests.support.checkout import CONFIRM, confirm, pay, payment_entity, send_stripe_webhook, send_webhook
+from tests.support.checkout import (
+    CONFIRM,
+    confirm,
+    pay,
+    payment_entity,
+    send_stripe_webhook,
+    send_webhook,
+    signed_callback,
+)
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, add_course, owner_connection, place_order, running_gateway
 
@@ -135,6 +143,28 @@ async def test_a_slow_provider_and_then_a_held_row_mean_later_too(database_url: 
             await connection.execute("SELECT FROM payments WHERE order_id = $1 FOR UPDATE", order["orderId"])
             # Not the sum of what each may take: a 503 after more than two seconds.
             assert (await confirmation)[0] == 202
+
+
+async def test_an_intent_of_ours_that_another_account_is_asked_about_is_decided_later(
+    gateway: Gateway, database_url: str
+) -> None:
+    order = await place_order(gateway, key="key-1", provider="stripe")
+    async with owner_connection(database_url) as connection:
+        await connection.execute("UPDATE orders SET provider_order_id = 'pi_OfAnotherAccount'")
+    status, told, location = await _ask(gateway, "pi_OfAnotherAccount")
+    assert (status, told["status"], location) == (202, "created", f"/api/v1/payments/{order['orderId']}")
+
+
+async def test_under_the_policy_capture_a_payment_that_is_not_this_orders_is_no_success_and_no_unknown_order(
+    database_url: str, tmp_path: Path
+) -> None:
+    await add_course(database_url)
+    async with running_gateway(database_url, tmp_path, confirm_policy="capture") as gateway:
+        cheap, dear = await place_order(gateway, key="key-1"), await place_order(gateway, key="key-2", purchaseTier=30)
+        for payment_id in ("pay_nobodys", (await pay(gateway, cheap))["razorpay_payment_id"]):
+            status, told = await confirm(gateway, signed_callback(gateway, dear["providerOrderId"], payment_id))
+            assert (status, told["orderId"], told["status"]) == (202, dear["orderId"], "failed")
+        assert not await outbox_events(database_url)
 
 
 def _charge(order: Mapping[str, Any]) -> dict[str, object]:
