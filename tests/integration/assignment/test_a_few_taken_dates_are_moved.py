@@ -4,11 +4,14 @@ from uuid import UUID
 from tests.support.assignment import MONDAY, World, local
 
 
-async def _occupy(world: World, days: list[int], *, time: str = "18:00", trainer: str = "trainer-1") -> None:
-    """One session of somebody else on each of these days after MONDAY."""
+async def _occupy(
+    world: World, days: list[int], *, time: str = "18:00", trainer: str = "trainer-1", whose: str | None = None
+) -> None:
+    """One session on each of these days after MONDAY, of the student `whose` or of somebody else."""
     for day in days:
-        student = f"other-{trainer}-{day}-{time[:2]}"
-        purchase = await world.purchase(f"order-{student}", student=student)
+        other = f"other-{trainer}-{day}-{time[:2]}"
+        student = whose or other
+        purchase = await world.purchase(f"order-{other}", student=student)
         await world.connection.execute(
             """
             WITH made AS (INSERT INTO trainer_allocations (purchase_id, student_id, course_id, trainer_id, status)
@@ -49,6 +52,36 @@ async def test_two_dates_of_ten_are_too_many_for_the_trainer_but_not_two_of_twen
     assert (await world.buy("order-1"))["filter"] == "slot"
     purchase = await world.purchase("order-2", student="student-2", tier=20)
     assert (await world.assign(purchase))["result"] == "ok"
+    assert (await world.reason(purchase))["movedSessions"] == 2
+
+
+async def test_one_date_of_ten_on_which_the_student_is_busy_is_held_after_the_last(world: World) -> None:
+    await world.trainer("trainer-1")
+    await _occupy(world, [7], trainer="trainer-2", whose="student-1")
+    purchase = await world.purchase("order-1")
+    assert (await world.assign(purchase))["trainer_id"] == "trainer-1"
+    starts = await _starts(world, purchase)
+    assert len(starts) == 10
+    assert "11-08 18:00" not in starts
+    assert starts[-1] == "12-06 18:00"
+    assert (await world.reason(purchase))["movedSessions"] == 1
+
+
+async def test_two_dates_of_ten_on_which_the_student_is_busy_are_a_clash(world: World) -> None:
+    await world.trainer("trainer-1")
+    await _occupy(world, [7, 9], trainer="trainer-2", whose="student-1")
+    assert (await world.buy("order-1"))["filter"] == "student-clash"
+
+
+async def test_the_students_dates_and_the_trainers_share_the_spare_ones(world: World) -> None:
+    await world.trainer("trainer-1")
+    await _occupy(world, [7], trainer="trainer-2", whose="student-1")
+    await _occupy(world, [9])
+    purchase = await world.purchase("order-1")
+    assert (await world.assign(purchase))["trainer_id"] == "trainer-1"
+    starts = await _starts(world, purchase)
+    assert not {"11-08 18:00", "11-10 18:00"} & set(starts)
+    assert starts[-1] == "12-08 18:00"
     assert (await world.reason(purchase))["movedSessions"] == 2
 
 

@@ -32,6 +32,15 @@ async def test_a_trainer_of_another_zone_must_be_free_before_and_after_the_chang
     assert decision["trainer_id"] == "both"
 
 
+async def test_a_spare_date_after_the_change_asks_nothing_of_a_trainer_of_another_zone(world: World) -> None:
+    # As above; the tenth session is on 1 November, the spare ones after the clocks go back on the 7th.
+    await world.trainer("summer-only", weeklySlots=[{"weekday": 2, "from": "03:30", "to": "04:30"}])
+    decision = await world.buy(
+        "order-1", timeZone="America/New_York", weekdays=[1], startDate=f"{MONDAY - timedelta(weeks=9)}"
+    )
+    assert decision["trainer_id"] == "summer-only"
+
+
 async def test_a_session_over_midnight_and_over_the_week_needs_both_days(world: World) -> None:
     late = {"weekdays": [7], "timeSlot": "23:30"}
     await world.trainer("sunday", weeklySlots=[{"weekday": 7, "from": "20:00", "to": "24:00"}])
