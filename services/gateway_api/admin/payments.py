@@ -143,12 +143,12 @@ async def _left(transaction: Transaction, payment: Row, payment_id: str | None) 
     """Minor units that can go back: of the payment that pays the order, or of one that is owed."""
     if payment_id is None:
         return 0
-    if payment_id == payment["payment_id"]:
-        is_over = payment["status"] in {"refunded", "charged_back"}
-        return 0 if is_over else payment["amount_minor"] - payment["refunded_minor"]
     price, facts = _price_of(payment), await read_facts(transaction, payment["order_id"])
-    owed = derive_state(price, facts, payment["payment_id"]).owed
-    return left_of(price, facts, payment_id) if payment_id in owed else 0
+    if payment_id == payment["payment_id"]:
+        may_go_back = payment["status"] not in {"refunded", "charged_back"}
+    else:
+        may_go_back = payment_id in derive_state(price, facts, payment["payment_id"]).owed
+    return left_of(price, facts, payment_id) if may_go_back else 0
 
 
 async def _resolve(

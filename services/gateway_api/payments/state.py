@@ -95,7 +95,8 @@ def derive_state(price: Price, facts: Sequence[Fact], accepted: str | None, else
         status = _status_before_success(facts, paid)
         return State(status=status, accepted=None, refunded_minor=0, owed=owed, proven=False)
     own = paid.get(accepted) or _Own(price, _of(facts, accepted))
-    refunded = min(own.refunded, price.amount_minor)
+    # What was taken beyond the price buys nothing: it goes back first, and the course stays whole.
+    refunded = min(max(own.refunded - max(own.taken - price.amount_minor, 0), 0), price.amount_minor)
     return State(
         status=_status_after_success(own, refunded),
         accepted=accepted,

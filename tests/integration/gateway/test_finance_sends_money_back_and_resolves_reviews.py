@@ -206,3 +206,20 @@ async def test_after_a_rejected_payment_a_later_one_can_be_accepted(gateway: Gat
     await send_webhook(gateway, "payment.captured", payment=nearly)
     status, told = await ask(gateway, order["orderId"], "resolve", {"decision": "accept", "reason": "near enough"})
     assert (status, told["status"], told["paymentId"]) == (200, "succeeded", "pay_2")
+
+
+async def test_what_can_go_back_is_what_was_taken(gateway: Gateway, database_url: str) -> None:
+    for number, amount in enumerate((100, 600_000)):
+        order = await place_order(gateway, key=f"key-{number}")
+        payment_id = (await pay(gateway, order, amount=amount))["razorpay_payment_id"]
+        captured = payment_entity(order, payment_id, amount=amount)
+        await send_webhook(gateway, "payment.captured", payment=captured)
+        accepted = {"decision": "accept", "reason": "agreed"}
+        assert (await ask(gateway, order["orderId"], "resolve", accepted))[0] == 200
+        too_much = {"amountMinor": amount + 1, "reason": "a slip"}
+        status, told = await ask(gateway, order["orderId"], "refund", too_much, key=f"slip-{number}")
+        assert (status, told["leftMinor"]) == (409, amount)
+        status, told = await ask(gateway, order["orderId"], "refund", {"reason": "a wish"}, key=f"all-{number}")
+        assert (status, told["amountMinor"]) == (202, amount)
+        async with task_workers(gateway):
+            await becomes(database_url, order, "refunded")

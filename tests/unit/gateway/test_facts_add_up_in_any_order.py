@@ -48,6 +48,7 @@ PARTIAL, REST = refund(Meaning.REFUND_PROCESSED, "rfnd_1", 200_000), refund(Mean
 OPEN, WON = fact(Meaning.DISPUTE_OPEN, entity_id="disp_1"), fact(Meaning.DISPUTE_WON, entity_id="disp_1")
 
 CHEAP, UNKNOWN = fact(Meaning.CAPTURED, amount_minor=1), fact(Meaning.FAILED, source="fetch")
+DEAR, SURPLUS = fact(Meaning.CAPTURED, amount_minor=600_000), refund(Meaning.REFUND_PROCESSED, "rfnd_0", 100_000)
 ACCEPTED, REJECTED = fact(Meaning.ACCEPTED, source="staff"), fact(Meaning.REJECTED, source="staff")
 
 
@@ -101,6 +102,10 @@ STATES: list[tuple[str, list[Fact]]] = [
     ("failed", [CHEAP, REJECTED, refund(Meaning.REFUND_PROCESSED, "rfnd_1", 1)]),
     ("failed", [CHEAP, fact(Meaning.CAPTURED, amount_minor=1, cumulative=1)]),
     ("disputed", [CHEAP, ACCEPTED, OPEN]),
+    ("refunded", [CHEAP, ACCEPTED, refund(Meaning.REFUND_PROCESSED, "rfnd_1", 1)]),
+    ("succeeded", [DEAR, ACCEPTED, SURPLUS]),
+    ("partially_refunded", [DEAR, ACCEPTED, SURPLUS, PARTIAL]),
+    ("refunded", [DEAR, ACCEPTED, SURPLUS, PARTIAL, REST]),
     ("created", [REJECTED]),
 ]  # fmt: skip
 
@@ -119,7 +124,7 @@ any_fact = st.builds(
     entity_id=st.sampled_from(["a", "b", "pay_1", None]),
     meaning=st.none() | meanings,
     source=sources,
-    amount_minor=st.sampled_from([None, 100_000, 400_000, 500_000]),
+    amount_minor=st.sampled_from([None, 100_000, 400_000, 500_000, 600_000]),
     cumulative=st.sampled_from([None, 100_000, 500_000]),
     currency=st.sampled_from([None, "INR", "INR", "USD"]),
 )
@@ -215,6 +220,16 @@ def test_a_refund_before_the_success_is_told_after_it() -> None:
     assert [type(event) for event in told] == [PaymentSucceeded, PaymentAdjusted]
     assert isinstance(told[1], PaymentAdjusted)
     assert (told[1].status, told[1].refunded_minor, told[1].sequence) == ("refunded", 500_000, 1)
+
+
+def test_what_was_taken_beyond_the_price_goes_back_without_a_lesson() -> None:
+    told = [
+        event for event in take([DEAR, ACCEPTED, SURPLUS, PARTIAL, REST]).events if isinstance(event, PaymentAdjusted)
+    ]
+    assert [(event.status, event.refunded_minor) for event in told] == [
+        ("partially_refunded", 200_000),
+        ("refunded", 500_000),
+    ]
 
 
 def test_the_event_tells_the_order() -> None:
