@@ -155,6 +155,14 @@ FIGURES_AGE = Panel(
     limit=120,
     alert="CoursepaySamplerStale",
 )
+LOOPS = Panel(
+    title="Time since each loop of operations worked",
+    question="Does all that operations looks at and sweeps still get done? The recounts are due every ten minutes.",
+    unit="s",
+    queries=[("time() - max by (loop) (coursepay_round_last_success_timestamp_seconds > 0)", "{{loop}}")],
+    limit=1500,
+    alert="CoursepayForgottenUnwatched",
+)
 CONFIRMATIONS = Panel(
     title="Confirmations per second",
     question="What do callbacks and browsers hear?",

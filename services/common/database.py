@@ -33,6 +33,8 @@ _UNANSWERED = (
 )  # fmt: skip
 # What a database lacks that was never migrated; a role that is missing is a bad value of a setting to PostgreSQL.
 _UNPREPARED = (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidParameterValueError)
+# Until the end of the transaction.
+_ALLOW = "SELECT set_config('statement_timeout', $1, true)"
 Transaction = PoolConnectionProxy
 Row = asyncpg.Record
 
@@ -87,8 +89,14 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, *, deadline_s: float | None = None) -> AsyncIterator[Transaction]:
-        """One READ COMMITTED transaction, committed on a normal exit, rolled back otherwise."""
+        """One READ COMMITTED transaction, committed on a normal exit, rolled back otherwise.
+
+        With a longer deadline than usual its statements may take that long too; asyncpg must be told with each of them
+        (`timeout=`), for it has a default of its own.
+        """
         async with self.connection(deadline_s=deadline_s) as connection, connection.transaction():
+            if deadline_s is not None and deadline_s > self._deadline_s:
+                await connection.execute(_ALLOW, milliseconds(deadline_s))
             yield connection
 
     async def probe(self, *, within_s: float) -> bool:
@@ -122,10 +130,10 @@ async def open_database(
         "server_settings": {
             "role": role,
             "application_name": application,
-            "lock_timeout": f"{int(LOCK_TIMEOUT_S * 1000)}ms",
-            "statement_timeout": f"{int(settings.database_deadline_s * 1000)}ms",
+            "lock_timeout": milliseconds(LOCK_TIMEOUT_S),
+            "statement_timeout": milliseconds(settings.database_deadline_s),
             # A process that is stopped, not dead, loses its locks before those who wait for them run out of retries.
-            "idle_in_transaction_session_timeout": f"{int(settings.database_deadline_s * 2000)}ms",
+            "idle_in_transaction_session_timeout": milliseconds(2 * settings.database_deadline_s),
             "timezone": "UTC",
         },
     }
@@ -147,6 +155,11 @@ async def open_database(
                 await pool.close()
         except TimeoutError:
             pool.terminate()
+
+
+def milliseconds(seconds: float) -> str:
+    """As PostgreSQL's settings want it."""
+    return f"{int(seconds * 1000)}ms"
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """What the metric catalogue is written with: an instrument, and the line that it leaves in the catalogue.
 
 Every process exposes every name, so that dashboards never meet an unknown one. An instrument that only some services
-measure (`owners`) has no samples elsewhere: a zero from a process that did not look would be a lie.
+measure (`owners`) has no samples elsewhere: a zero from a process that did not look would be a lie. Nor has one that is
+looked at now and then (`figure`) a number before the first look: it is NaN, which no threshold is exceeded by.
 Known label values are exported as 0 from the start, else `increase()` misses the first failure.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import nan
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -58,6 +60,14 @@ class Instruments:
             return _with_zeros(Gauge(name, question, tuple(labels), registry=self.registry), labels)
         self.registry.register(_NameOnly(name, question))
         return Gauge(name, question, tuple(labels), registry=None)
+
+    def figure(self, name: str, question: str, owners: frozenset[str], **labels: Sequence[str]) -> Gauge:
+        """A gauge that is NaN until it was looked at."""
+        made = self.gauge(name, question, owners, **labels)
+        if self.service in owners:
+            for values in product(*labels.values()):
+                (made.labels(*values) if values else made).set(nan)
+        return made
 
     def _note(
         self,

@@ -13,6 +13,8 @@ POOL_STATES = ("idle", "used")
 # assigned; missed: nobody was free, but one move of an allocation would free somebody; infeasible: not even that.
 ASSIGNMENT_OUTCOMES = ("assigned", "missed", "infeasible")
 FILTERS = ("specialty", "gender", "slot", "capacity", "radius", "student-clash", "expiry", "leave")
+# Of the operations service, each with a round now and then.
+LOOPS = ("sampler", "replay-counts", "dead-letter-index", "forgotten", "drift", "releases")
 DEPENDENCIES = ("kafka", "course_service", "push_service", "provider")
 
 # An edge on each objective: 2 s for a confirmation, 50 ms for retry lateness, 100 ms for the outbox.
@@ -32,7 +34,7 @@ class Metrics(Instruments):
         workers, tiers = tuple(WORKERS), tuple(topics.delays_s)
         workers_here = frozenset(WORKERS)
         own = (service,) if service in WORKERS else ()
-        histogram, counter, gauge = self.histogram, self.counter, self.gauge
+        histogram, counter, gauge, figure = self.histogram, self.counter, self.gauge, self.figure
 
         self.confirmation_duration = histogram(
             "coursepay_confirmation_duration_seconds",
@@ -56,7 +58,7 @@ class Metrics(Instruments):
             stage=STAGES,
             retried=("true", "false"),
         )
-        self.retry_backlog = gauge(
+        self.retry_backlog = figure(
             "coursepay_retry_backlog_messages",
             "How many records wait in a retry tier, measured on the cluster?",
             OPERATIONS,
@@ -77,17 +79,17 @@ class Metrics(Instruments):
             worker=own,
             tier=tiers,
         )
-        self.consumer_lag = gauge(
+        self.consumer_lag = figure(
             "coursepay_consumer_lag_messages",
             "How far is a group behind on a topic, measured on the cluster?",
             OPERATIONS,
             topic=(),
             group=(),
         )
-        self.dlq_unresolved = gauge(
+        self.dlq_unresolved = figure(
             "coursepay_dlq_unresolved_messages", "How many dead letters still matter?", OPERATIONS, worker=workers
         )
-        self.dlq_causes = gauge(
+        self.dlq_causes = figure(
             "coursepay_dlq_unresolved_causes", "What killed them?", OPERATIONS, worker=(), error_class=()
         )
         self.dlq_made_anew = gauge(
@@ -102,10 +104,10 @@ class Metrics(Instruments):
             worker=workers,
             result=REPLAY_RESULTS,
         )
-        self.outbox_pending = gauge(
+        self.outbox_pending = figure(
             "coursepay_outbox_pending_rows", "How many committed events are not in Kafka yet?", OPERATIONS
         )
-        self.outbox_oldest = gauge(
+        self.outbox_oldest = figure(
             "coursepay_outbox_oldest_pending_age_seconds",
             "How old is the oldest event that is not in Kafka yet?",
             OPERATIONS,
@@ -114,28 +116,28 @@ class Metrics(Instruments):
         self.outbox_delay = histogram(
             "coursepay_outbox_delay_seconds", "How long from the commit until Kafka has acknowledged the event?", FAST_S
         )
-        self.payments_in_review = gauge(
+        self.payments_in_review = figure(
             "coursepay_payments_in_review", "How many payments wait for a person's decision?", OPERATIONS
         )
-        self.payment_tasks_given_up = gauge(
+        self.payment_tasks_given_up = figure(
             "coursepay_payment_tasks_given_up", "How many refunds and verifications were given up?", OPERATIONS
         )
-        self.captures_without_order = gauge(
+        self.captures_without_order = figure(
             "coursepay_captures_without_order", "How many payments took money for no order of ours?", OPERATIONS
         )
-        self.pending_allocations = gauge(
+        self.pending_allocations = figure(
             "coursepay_pending_allocations", "How many purchases wait for a person to find a trainer?", OPERATIONS
         )
-        self.pending_oldest = gauge(
+        self.pending_oldest = figure(
             "coursepay_pending_allocations_oldest_age_seconds", "How long does the oldest of them wait?", OPERATIONS
         )
-        self.unallocated_oldest = gauge(
+        self.unallocated_oldest = figure(
             "coursepay_unallocated_oldest_age_seconds", "How old is the oldest purchase without a decision?", OPERATIONS
         )
-        self.progress_drift = gauge(
+        self.progress_drift = figure(
             "coursepay_progress_drift_rows", "How many progress rows differ from a recount?", OPERATIONS
         )
-        self.load_drift = gauge(
+        self.load_drift = figure(
             "coursepay_load_drift_trainers", "How many trainers have a load that differs from a recount?", OPERATIONS
         )
         self.assignments = counter(
@@ -185,7 +187,7 @@ class Metrics(Instruments):
         self.db_pool_connections = gauge(
             "coursepay_db_pool_connections", "How busy is the connection pool?", None, state=POOL_STATES
         )
-        self.sampler_duration = gauge(
+        self.sampler_duration = figure(
             "coursepay_sampler_duration_seconds", "How long did the last look at the cluster take?", OPERATIONS
         )
         self.sampler_errors = counter(
@@ -193,4 +195,10 @@ class Metrics(Instruments):
         )
         self.sampler_last_success = gauge(
             "coursepay_sampler_last_success_timestamp_seconds", "How fresh are the sampled figures?", OPERATIONS
+        )
+        self.round_last_success = gauge(
+            "coursepay_round_last_success_timestamp_seconds",
+            "When did each loop of operations last do what it is for? 0: not since its process started.",
+            OPERATIONS,
+            loop=LOOPS,
         )

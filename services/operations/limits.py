@@ -15,6 +15,10 @@ INDEX_RECORDS_MAX = 500
 RELEASE_INTERVAL_S = 60.0
 RELEASE_S = 60.0
 RELEASE_ROWS_MAX = 500
-# Both walk through whole tables; what they look for does not heal or spread within minutes.
+# These walk through whole tables; what they look for does not heal or spread within minutes. Each query has RECOUNT_S.
 RECOUNT_INTERVAL_S = 600.0
 RECOUNT_S = 60.0
+# A round that failed is not left for ten minutes, but does not follow itself at once either.
+TRY_AGAIN_S = 60.0
+# A person waits for it at a terminal.
+REPAIR_S = 600.0

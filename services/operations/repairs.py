@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from services.common.database import Database
+from services.operations.limits import REPAIR_S
 
 _LOADS = "SELECT * FROM load_drift ORDER BY trainer_id"
 _RECOUNT = "SELECT before, after FROM recount_load($1)"
@@ -35,14 +36,14 @@ class LoadDrift:
 
 async def drifted_loads(database: Database) -> Sequence[LoadDrift]:
     """Raises RecordError kinds, like all here."""
-    async with database.connection() as connection:
-        return [LoadDrift(**dict(row)) for row in await connection.fetch(_LOADS)]
+    async with database.transaction(deadline_s=REPAIR_S) as transaction:
+        return [LoadDrift(**dict(row)) for row in await transaction.fetch(_LOADS, timeout=REPAIR_S)]
 
 
 async def repair_load(database: Database, drift: LoadDrift, *, actor: str, reason: str) -> int:
     """The load as it is now. A transaction for each trainer, so that no booking waits for more than one."""
-    async with database.transaction() as transaction:
-        counted = await transaction.fetchrow(_RECOUNT, drift.trainer_id)
+    async with database.transaction(deadline_s=REPAIR_S) as transaction:
+        counted = await transaction.fetchrow(_RECOUNT, drift.trainer_id, timeout=REPAIR_S)
         assert counted is not None
         before = {"loadMinutes": counted["before"], "offered": [drift.offered_least, drift.offered_most]}
         after = {"loadMinutes": counted["after"]}
@@ -53,15 +54,15 @@ async def repair_load(database: Database, drift: LoadDrift, *, actor: str, reaso
 
 async def drifted_progress(database: Database) -> Sequence[str]:
     """The purchases whose progress differs."""
-    async with database.connection() as connection:
-        return [str(row["purchase_id"]) for row in await connection.fetch(_PROGRESS)]
+    async with database.transaction(deadline_s=REPAIR_S) as transaction:
+        return [str(row["purchase_id"]) for row in await transaction.fetch(_PROGRESS, timeout=REPAIR_S)]
 
 
 async def repair_progress(database: Database, *, actor: str, reason: str) -> int:
     """How many rows were corrected."""
-    async with database.transaction() as transaction:
-        drifted = [dict(row) for row in await transaction.fetch(_PROGRESS)]
-        corrected: int = await transaction.fetchval(_REBUILD)
+    async with database.transaction(deadline_s=REPAIR_S) as transaction:
+        drifted = [dict(row) for row in await transaction.fetch(_PROGRESS, timeout=REPAIR_S)]
+        corrected: int = await transaction.fetchval(_REBUILD, timeout=REPAIR_S)
         await transaction.execute(
             _AUDIT,
             actor,

@@ -24,6 +24,7 @@ Act = dict[Trouble, set[str]]
 # Troubles at the same time, in acts one after the other: each trouble with the alerts that it must fire.
 ACTS: dict[str, Act] = {
     "records fail": {
+        servers.blind_operations: {"CoursepayForgottenUnwatched", "CoursepayLoopStale"},
         records.dead_push_service: {"CoursepayCircuitOpen"},
         records.failing_assignments: {
             "CoursepayAssignmentFailures",

@@ -1,7 +1,7 @@
 """The processes themselves."""
 
 from deploy.grafana.panels import Page, Panel
-from deploy.grafana.shared import CIRCUITS, FIGURES_AGE, PAUSED
+from deploy.grafana.shared import CIRCUITS, FIGURES_AGE, LOOPS, PAUSED
 
 PAGE = Page(
     uid="coursepay-workers",
@@ -73,7 +73,7 @@ PAGE = Page(
             ],
         ),
         (
-            "The sampler",
+            "What operations looks at",
             [
                 Panel(
                     title="One look at the cluster",
@@ -88,6 +88,7 @@ PAGE = Page(
                     queries=[("sum(rate(coursepay_sampler_errors_total[$__rate_interval]))", "failed")],
                 ),
                 FIGURES_AGE,
+                LOOPS,
             ],
         ),
     ],

@@ -33,10 +33,10 @@ async def test_a_purchase_without_a_decision_is_as_old_as_it_is(database_url: st
         await connection.execute(_AGE.replace("20 minutes", "40 minutes"), all_held)
         pending = {"purchase_id": waiting["id"], "trainer_id": None, "status": "pending"}
         await insert(connection, "trainer_allocations", **pending)
-        await Recount(database, metrics).look()
+        await Recount(database, metrics).look_for_the_forgotten()
         assert 1200 <= (metrics.registry.get_sample_value(UNALLOCATED) or 0) < 1300
         await insert(connection, "trainer_allocations", **pending | {"purchase_id": forgotten["id"]})
-        await Recount(database, metrics).look()
+        await Recount(database, metrics).look_for_the_forgotten()
     assert metrics.registry.get_sample_value(UNALLOCATED) == 0
 
 
@@ -47,8 +47,8 @@ async def test_progress_that_something_wrote_past_the_triggers_is_counted(
     async with owner_connection(database_url) as connection:
         _, allocation_id = await allocated_purchase(connection)
         await insert(connection, "tutoring_sessions", allocation_id=allocation_id)
-        await Recount(database, metrics).look()
+        await Recount(database, metrics).look_for_drift()
         assert metrics.registry.get_sample_value(DRIFT) == 0
         await connection.execute(_UNCOUNTED)
-        await Recount(database, metrics).look()
+        await Recount(database, metrics).look_for_drift()
     assert metrics.registry.get_sample_value(DRIFT) == 1

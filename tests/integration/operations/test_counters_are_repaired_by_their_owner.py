@@ -32,7 +32,7 @@ async def world(database_url: str) -> AsyncIterator[World]:
 
 async def _drift(database: Database) -> float | None:
     metrics = Metrics("operations", Topics.of(Settings()))
-    await Recount(database, metrics).look()
+    await Recount(database, metrics).look_for_drift()
     return metrics.registry.get_sample_value(_LOAD_DRIFT)
 
 

@@ -196,7 +196,7 @@ async def test_a_round_that_fails_is_counted_and_the_next_one_comes(settings: Se
             await asyncio.Event().wait()
         stop.set()
 
-    loop = Loop("test", round_, every_s=0.01, within_s=0.05, errors=metrics.sampler_errors)
+    loop = Loop("sampler", round_, every_s=0.01, within_s=0.05, metrics=metrics)
     await asyncio.wait_for(loop.run(stop), timeout=10)
     assert rounds == 3
     assert value(metrics, "coursepay_sampler_errors_total") == 2

@@ -73,6 +73,18 @@ async def postgresql_away(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def blind_operations(scene: Scene) -> AsyncIterator[None]:
+    """A new process that may not read what it should recount. It is ready all the same: restart() waits for that."""
+    async with scene.world() as world:
+        await world.connection.execute("REVOKE SELECT ON tutoring_sessions, progress_drift FROM coursepay_operations")
+    await scene.restart("operations")
+    yield
+    async with scene.world() as world:
+        await world.connection.execute("GRANT SELECT ON tutoring_sessions, progress_drift TO coursepay_operations")
+    await scene.restart("operations")
+
+
+@asynccontextmanager
 async def stuck_poll_loop(scene: Scene) -> AsyncIterator[None]:
     async with poll_threads_stand_still(scene, "assignment-worker"):
         yield
