@@ -26,6 +26,8 @@ def quantile(quantile: float, histogram: str, *by: str, matchers: str = "") -> s
 
 
 CONFIRMATION = "coursepay_confirmation_duration_seconds"
+# The outcomes of those who have paid.
+PAYERS = "succeeded|replayed|pending"
 CONFIRMATION_P99 = Panel(
     title="Confirmation, 99th percentile",
     question="Do browsers get their answer within the promised 2 s?",
@@ -132,14 +134,14 @@ def budget(stage: str, noun: str, allowed: float) -> Panel:
 
 CONFIRMATION_BUDGET = Panel(
     title="Budget left, confirmations",
-    question="How much of the 1% that may take longer than 2 s is left in the time shown?",
+    question="How much of the 1% that may take longer than 2 s or get a 503 is left in the time shown?",
     unit="percentunit",
     kind="stat",
     queries=[
         (
             (
-                f'1 - (1 - sum(increase({CONFIRMATION}_bucket{{le="2.0"}}[$__range]))'
-                f" / sum(increase({CONFIRMATION}_count[$__range]))) / 0.01"
+                f'1 - (1 - sum(increase({CONFIRMATION}_bucket{{le="2.0",outcome=~"{PAYERS}"}}[$__range]))'
+                f' / sum(increase({CONFIRMATION}_count{{outcome!="refused"}}[$__range]))) / 0.01'
             ),
             "left",
         )
@@ -169,6 +171,7 @@ CONFIRMATIONS = Panel(
     unit="reqps",
     kind="stack",
     queries=[(f"sum by (outcome) (rate({CONFIRMATION}_count[$__rate_interval]))", "{{outcome}}")],
+    alert="CoursepayConfirmationsUnavailable",
 )
 OUTCOMES = {
     stage: Panel(

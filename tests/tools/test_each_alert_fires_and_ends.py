@@ -59,6 +59,8 @@ ACTS: dict[str, Act] = {
             "CoursepayPaymentTaskGivenUp",
         },
         servers.killed_worker: {"CoursepayServiceAbsent", "CoursepayConsumerBehind"},
+        # The last of them: the others ask the gateway, and it loses what it confirms with.
+        servers.gateway_without_its_rights: {"CoursepayConfirmationsUnavailable"},
     },
     "Kafka is away": {servers.kafka_away: {"CoursepayOutboxStuck", "CoursepayHandoffFailures"}},
     "PostgreSQL is away": {

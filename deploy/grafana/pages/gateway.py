@@ -1,7 +1,7 @@
 """Confirmations, and the way of events out of the database."""
 
 from deploy.grafana.panels import Page, Panel
-from deploy.grafana.shared import CONFIRMATION, CONFIRMATIONS, OUTBOX_OLDEST, quantile
+from deploy.grafana.shared import CONFIRMATION, CONFIRMATIONS, OUTBOX_OLDEST, PAYERS, quantile
 
 PAGE = Page(
     uid="coursepay-gateway",
@@ -16,7 +16,8 @@ PAGE = Page(
                     title="Confirmation time",
                     question="How long do browsers wait?",
                     unit="s",
-                    queries=[(quantile(share, CONFIRMATION), f"p{round(share * 100)}") for share in (0.5, 0.95, 0.99)],
+                    queries=[(quantile(share, CONFIRMATION), f"p{round(share * 100)}") for share in (0.5, 0.95, 0.99)]
+                    + [(quantile(0.99, CONFIRMATION, matchers=f'{{outcome=~"{PAYERS}"}}'), "p99 of those who paid")],
                     limit=2,
                     alert="CoursepayConfirmationSlow",
                 ),

@@ -16,6 +16,7 @@ from tests.support.eventually import eventually
 from tests.support.services import announce
 
 _BEHIND = 1200
+_REFUSED = 20
 
 
 @asynccontextmanager
@@ -82,6 +83,20 @@ async def blind_operations(scene: Scene) -> AsyncIterator[None]:
     async with scene.world() as world:
         await world.connection.execute("GRANT SELECT ON tutoring_sessions, progress_drift TO coursepay_operations")
     await scene.restart("operations")
+
+
+@asynccontextmanager
+async def gateway_without_its_rights(scene: Scene) -> AsyncIterator[None]:
+    """It answers at once, and takes nobody's payment."""
+    callback = await paid_order(scene)
+    async with scene.world() as world:
+        await world.connection.execute("REVOKE SELECT, INSERT, UPDATE ON payments FROM coursepay_gateway")
+    answers = [await confirm(scene, callback) for _ in range(_REFUSED)]
+    assert answers == [503] * _REFUSED
+    yield
+    async with scene.world() as world:
+        await world.connection.execute("GRANT SELECT, INSERT, UPDATE ON payments TO coursepay_gateway")
+    assert await confirm(scene, callback) == 200
 
 
 @asynccontextmanager
