@@ -64,6 +64,7 @@ ACTS: dict[str, Act] = {
     },
     "Kafka is away": {servers.kafka_away: {"CoursepayOutboxStuck", "CoursepayHandoffFailures"}},
     "PostgreSQL is away": {
+        records.letters_that_nobody_reads: {"CoursepayDeadLettersUnresolved"},
         servers.stuck_poll_loop: {"CoursepayPollLoopStuck"},
         servers.postgresql_away: {"CoursepayWorkerPaused", "CoursepayRetryOverdue", "CoursepaySamplerStale"},
     },

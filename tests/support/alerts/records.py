@@ -1,14 +1,16 @@
 """Troubles of records: constraints that fail, a producer of poison, a push service that is dead."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.common.codec import load_codec
 from services.common.topic_admin import apply_topics
-from services.common.topics import Topics
+from services.common.topics import WORKERS, Topics
 from services.engine.records import OutgoingRecord
 from services.sandbox.demo.poison import poison_records
 from tests.support.alerts.scene import Scene
+from tests.support.command import run_coursepay
 from tests.support.dead_letters import rows_put_aside
 from tests.support.eventually import eventually
 from tests.support.kafka import delete_topic, send
@@ -85,6 +87,30 @@ async def dead_letter_topic_made_anew(scene: Scene) -> AsyncIterator[None]:
     finally:
         async with scene.world() as world:
             await world.connection.execute(rows_put_aside(topic))
+
+
+@asynccontextmanager
+async def letters_that_nobody_reads(scene: Scene) -> AsyncIterator[None]:
+    """Those of the troubles before. Ends by the command of the page, when no other can come."""
+    yield
+
+    async def are_decided() -> bool:
+        for worker in WORKERS:
+            await asyncio.to_thread(_discard, scene, worker)
+        return await scene.gauge("operations", "coursepay_dlq_unresolved_messages") == 0
+
+    await eventually(are_decided, within_s=60, every_s=3)
+
+
+def _discard(scene: Scene, worker: str) -> None:
+    told = run_coursepay(
+        *("dlq", "discard", worker, "--all", "--reason", "troubles of a test", "--actor", "owner-1"),
+        directory=scene.directory,
+        database_url=scene.database_url,
+        kafka_bootstrap_servers=scene.settings.required_bootstrap_servers(),
+        kafka_topic_prefix=scene.settings.kafka_topic_prefix,
+    )
+    assert told.returncode == 0, told.stderr
 
 
 @asynccontextmanager

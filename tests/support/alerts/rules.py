@@ -1,8 +1,9 @@
 """The committed alert rules with shorter times, so that a test need not wait for six hours.
 
-Three mechanical steps, and nothing else differs:
+Four mechanical steps, and nothing else differs:
 - a `for:` is divided by FASTER;
 - a range like [6h] is divided by FASTER too, but is never shorter than RANGE_MIN_S, which holds several scrapes;
+- how far back a rule looks (`offset 10m`, `[1d:5m]`) becomes RANGE_MIN_S;
 - an age below AGE_MAX_S that a rule compares with (`..._age_seconds) > 60`, `time() - ... > 30`) is divided by
   AGES_FASTER.
 Longer ages, shares and counts stay. The true times are tested by deploy/prometheus/tests/ with promtool.
@@ -23,6 +24,7 @@ AGES_FASTER = 10
 AGE_MAX_S = 600
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _RANGE = re.compile(r"\[(\d+)([smhd])\]")
+_BACK = re.compile(r"\[\d+[smhd]:\d+[smhd]\]|offset \d+[smhd]")
 _OF_AN_AGE = re.compile(r"(?:_age|_overdue|_timestamp)_seconds\b")
 _LIMIT = re.compile(r"> (\d+)\s*\Z")
 
@@ -46,7 +48,10 @@ def faster(expression: str) -> str:
     def shorter(found: re.Match[str]) -> str:
         return f"[{max(RANGE_MIN_S, round(_seconds(found[1] + found[2]) / FASTER))}s]"
 
-    expression = _RANGE.sub(shorter, expression)
+    def nearer(found: re.Match[str]) -> str:
+        return f"[{RANGE_MIN_S}s:1s]" if found[0].startswith("[") else f"offset {RANGE_MIN_S}s"
+
+    expression = _BACK.sub(nearer, _RANGE.sub(shorter, expression))
     if _OF_AN_AGE.search(expression) is None:
         return expression
 
