@@ -1,5 +1,7 @@
 """What must be zero, and is told when it is not."""
 
+import re
+
 from services.common.database import Database
 from services.common.metrics import Metrics
 from services.common.settings import Settings
@@ -7,7 +9,12 @@ from services.common.topics import Topics
 from services.operations.recount import Recount
 from tests.support.gateway import owner_connection
 from tests.support.rows import allocated_purchase, insert
+from tests.support.tidy import ROOT
 
+# What the runbook tells to ask.
+WHO = re.search(
+    r"`(SELECT id, order_id, created_at FROM student_course_purchases .*);`", (ROOT / "docs/runbook.md").read_text()
+)
 UNALLOCATED = "coursepay_unallocated_oldest_age_seconds"
 DRIFT = "coursepay_progress_drift_rows"
 _AGE = "UPDATE student_course_purchases SET created_at = now() - interval '20 minutes' WHERE id = $1"
@@ -34,6 +41,8 @@ async def test_a_purchase_without_a_decision_is_as_old_as_it_is(database_url: st
         pending = {"purchase_id": waiting["id"], "trainer_id": None, "status": "pending"}
         await insert(connection, "trainer_allocations", **pending)
         await Recount(database, metrics).look_for_the_forgotten()
+        assert WHO is not None
+        assert [row["id"] for row in await connection.fetch(WHO[1])] == [forgotten["id"]]
         assert 1200 <= (metrics.registry.get_sample_value(UNALLOCATED) or 0) < 1300
         await insert(connection, "trainer_allocations", **pending | {"purchase_id": forgotten["id"]})
         await Recount(database, metrics).look_for_the_forgotten()
