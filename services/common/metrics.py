@@ -92,7 +92,7 @@ class Metrics(Instruments):
         self.dlq_causes = figure(
             "coursepay_dlq_unresolved_causes", "What killed them?", OPERATIONS, worker=(), error_class=()
         )
-        self.dlq_made_anew = gauge(
+        self.dlq_made_anew = figure(
             "coursepay_dlq_topic_made_anew",
             "Is the dead-letter topic another one than was indexed (1)?",
             OPERATIONS,
