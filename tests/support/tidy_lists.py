@@ -37,6 +37,12 @@ SKIPS_ALLOWED_IN: Mapping[str, str] = {
     "tests/integration/sandbox/test_children_never_outlive_their_parent": "only Linux ties a process to its parent",
 }
 
+# More modules than a folder should have.
+LARGE_FOLDERS: Mapping[str, str] = {
+    "services/operations": "samplers, sweeps and tools that nobody waits for",
+    "services/operations/replay": "one path from a dead letter to the proof of its replay, told in its docstring",
+}
+
 # Who may import whom, beside their own package, services.common and services.engine.
 IMPORTS_EVERYTHING = frozenset({"operations", "sandbox", "commands", "cli"})
 

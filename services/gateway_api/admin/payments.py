@@ -2,7 +2,7 @@
 
 Neither changes a payment's state by itself. A refund is a task, and the provider's word about it is a fact; a decision
 is a fact of its own. The state follows from the facts.
-Tables: orders, payments (the facts are read by payment_reads.py and written by payment_writes.py).
+Tables: orders, payments (the facts are read by payments/reads.py and written by payments/writes.py).
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 """Who is calling: a bearer token of a person, or a machine's key, becomes a Caller. Which routes
-want one, and with which role, is in endpoints.py.
+want one, and with which role, is in routing/endpoints.py.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Who may do what. A role is a word in a token; which route wants which stands in endpoints.py."""
+"""Who may do what. A role is a word in a token; which route wants which stands in routing/endpoints.py."""
 
 from enum import StrEnum
 

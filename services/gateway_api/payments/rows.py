@@ -1,4 +1,4 @@
-"""What goes into payment_writes.py and what comes out, and its rows as the values that the pure parts work on."""
+"""What goes into writes.py and what comes out, and its rows as the values that the pure parts work on."""
 
 from dataclasses import dataclass
 from datetime import datetime

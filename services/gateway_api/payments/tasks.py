@@ -1,7 +1,7 @@
 """Works through payment_tasks: verifies, reconciles, refunds. Whatever the provider says goes through the same
 recording as its webhooks, so that a task decides nothing by itself.
 
-Tables: payments, payment_facts (read); payment_tasks through payment_tasks.py.
+Tables: payments, payment_facts (read); payment_tasks through task_queue.py.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 protocol.py   what the gateway asks of a provider
 verified.py   what a provider really said; only a check that succeeded makes one
 calls.py      HTTP to a provider;  entities.py  reading what it sends;  lists.py  and lists of it
-razorpay.py  stripe.py
+razorpay.py  stripe.py  cashfree.py, each with its entities beside it
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """POST /api/v1/orders. The price comes from course_prices, never from the caller; the provider is asked outside any
 transaction, and everything that we keep is one commit.
 
-Tables: orders, payments (created here), course_prices (read), payment_tasks through payment_tasks.py.
+Tables: orders, payments (created here), course_prices (read), payment_tasks through payments/task_queue.py.
 """
 
 import secrets
