@@ -181,6 +181,15 @@ class Metrics(Instruments):
             dependency=DEPENDENCIES,
         )
         self.rate_limited = counter("coursepay_rate_limited_total", "How many requests were refused by a rate limit?")
+        self.sweep_age = gauge(
+            "coursepay_provider_sweep_age_seconds",
+            "How long ago was all that a provider knows compared with the books?",
+            GATEWAY,
+            provider=(),
+        )
+        self.bad_webhooks = counter(
+            "coursepay_bad_webhook_signatures_total", "How many webhooks came that no secret had signed?", provider=()
+        )
         self.secret_used = counter(
             "coursepay_secret_used_total", "Is an old signing secret still in use?", provider=(), position=()
         )

@@ -58,6 +58,7 @@ ACTS: dict[str, Act] = {
             "CoursepayPaymentsInReview",
             "CoursepayPaymentTaskGivenUp",
         },
+        money.providers_that_are_not_compared: {"CoursepayProviderNotCompared"},
         servers.killed_worker: {"CoursepayServiceAbsent", "CoursepayConsumerBehind"},
         # The last of them: the others ask the gateway, and it loses what it confirms with.
         servers.gateway_without_its_rights: {"CoursepayConfirmationsUnavailable"},

@@ -67,6 +67,14 @@ PAGE = Page(
                     limit=1,
                     alert="CoursepayCaptureWithoutOrder",
                 ),
+                Panel(
+                    title="Since a provider was compared",
+                    question="Is all that a provider knows compared with the books each day?",
+                    unit="s",
+                    queries=[("max by (provider) (coursepay_provider_sweep_age_seconds)", "{{provider}}")],
+                    limit=172_800,
+                    alert="CoursepayProviderNotCompared",
+                ),
             ],
         ),
         (

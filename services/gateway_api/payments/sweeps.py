@@ -9,6 +9,7 @@ Tables: provider_sweeps; payment_facts (read).
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -22,7 +23,7 @@ from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import SWEEP_FACTS, SWEEP_LEASE_S, SWEEPS_POLL_S
 from services.gateway_api.payments.recording import Recorder, open_recorder
 from services.gateway_api.payments.state import Meaning
-from services.gateway_api.providers import Provider, VerifiedPayment
+from services.gateway_api.providers import Provider, ProviderRefusedError, VerifiedPayment
 from services.gateway_api.web.problems import Problem
 
 log = structlog.get_logger()
@@ -39,9 +40,13 @@ RETURNING provider
 _EXTEND = "UPDATE provider_sweeps SET lease_until = now() + $3::interval WHERE provider = $1 AND lease_token = $2"
 _FINISH = """
 UPDATE provider_sweeps
-   SET due_at = clock_timestamp() + $3::interval, swept_until = $4, facts_found = $5, strangers_found = $6,
-       lease_until = NULL, lease_token = NULL
+   SET due_at = clock_timestamp() + $3::interval, swept_until = COALESCE($4, swept_until),
+       facts_found = $5, strangers_found = $6, lease_until = NULL, lease_token = NULL
  WHERE provider = $1 AND lease_token = $2
+"""
+_AGES = """
+SELECT provider, extract(epoch FROM clock_timestamp() - COALESCE(swept_until, known_since))::float8 AS age_s
+  FROM provider_sweeps WHERE provider = ANY ($1::text[])
 """
 _KNOWN = """
 SELECT entity_id, status, max(cumulative) AS cumulative, bool_and(order_id IS NULL) AS is_nobodys
@@ -51,10 +56,13 @@ SELECT entity_id, status, max(cumulative) AS cumulative, bool_and(order_id IS NU
 
 @dataclass(slots=True, kw_only=True)
 class Found:
-    """`facts`: nobody had told them. `strangers`: payments that took money for no order of ours."""
+    """`facts`: nobody had told them. `strangers`: payments that took money for no order of ours. `refused`: lists, or
+    orders, about which the provider would not tell: what is in them was not compared.
+    """
 
     facts: int = 0
     strangers: int = 0
+    refused: int = 0
 
 
 async def run_sweeps(dependencies: Dependencies, drained: asyncio.Event) -> None:
@@ -66,6 +74,8 @@ async def run_sweeps(dependencies: Dependencies, drained: asyncio.Event) -> None
         except (RecordError, Problem) as error:
             # Its lease ends, and the next one begins anew: nothing is half done.
             log.warning("sweep_interrupted", error=str(error))
+        with suppress(RecordError):
+            await _show_ages(dependencies)
         try:
             async with asyncio.timeout(SWEEPS_POLL_S):
                 await drained.wait()
@@ -84,13 +94,15 @@ async def sweep_due(dependencies: Dependencies, recorder: Recorder) -> Found | N
     until, found = datetime.now(UTC), Found()
     with span(f"sweep {name}"):
         since = until - timedelta(seconds=settings.sweep_window_s)
-        async for facts in _in_parts(dependencies.providers[name], since, until):
+        async for facts in _in_parts(dependencies.providers[name], since, until, found):
             await _take(database, recorder, name, facts, found)
             async with database.connection() as connection:
                 await connection.execute(_EXTEND, name, token, _LEASE)
         again = timedelta(seconds=settings.sweep_interval_s)
         async with database.connection() as connection:
-            await connection.execute(_FINISH, name, token, again, until, found.facts, found.strangers)
+            # In any case: what was refused today must not keep the rest from being compared tomorrow.
+            compared = None if found.refused else until
+            await connection.execute(_FINISH, name, token, again, compared, found.facts, found.strangers)
     write = log.error if found.strangers else log.info
     write("sweep_finished", provider=name, records=found.facts, failed=found.strangers)
     return found
@@ -103,9 +115,21 @@ async def _claim(database: Database, token: UUID, names: list[str]) -> str | Non
         return name
 
 
-async def _in_parts(provider: Provider, since: datetime, until: datetime) -> AsyncIterator[list[VerifiedPayment]]:
+async def _show_ages(dependencies: Dependencies) -> None:
+    async with dependencies.database.connection() as connection:
+        for row in await connection.fetch(_AGES, list(dependencies.providers)):
+            dependencies.metrics.sweep_age.labels(row["provider"]).set(row["age_s"])
+
+
+async def _in_parts(
+    provider: Provider, since: datetime, until: datetime, found: Found
+) -> AsyncIterator[list[VerifiedPayment]]:
     part = list[VerifiedPayment]()
     async for fact in provider.list_facts(since, until):
+        if isinstance(fact, ProviderRefusedError):
+            log.error("sweep_list_refused", provider=provider.name, error=str(fact))
+            found.refused += 1
+            continue
         part.append(fact)
         if len(part) == SWEEP_FACTS:
             yield part

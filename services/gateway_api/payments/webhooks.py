@@ -25,6 +25,7 @@ def routes(dependencies: Dependencies, recorder: Recorder) -> list[web.RouteDef]
         try:
             fact = provider.read_webhook(request.headers, body)
         except InvalidSignatureError:
+            dependencies.metrics.bad_webhooks.labels(provider.name).inc()
             raise Problem("invalid-signature", 400, "The signature does not fit") from None
         dependencies.metrics.secret_used.labels(provider.name, str(fact.proof.position)).inc()
         note(request, eventType=fact.event, paymentId=fact.payment_id)

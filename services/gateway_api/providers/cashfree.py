@@ -21,8 +21,8 @@ from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.cashfree_entities import Payment, Refund, entity_of, is_order_id, told_by
 from services.gateway_api.providers.entities import Entity, event_name_of, member, read_entity, read_object
-from services.gateway_api.providers.lists import Listed, read_items
-from services.gateway_api.providers.protocol import ProviderOrder
+from services.gateway_api.providers.lists import Listed, read_items, unless_refused
+from services.gateway_api.providers.protocol import ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.verified import InvalidSignatureError, VerifiedPayment, check_hmac, unknown_payment
 from services.gateway_api.web.reading import invalid
 
@@ -113,7 +113,9 @@ class Cashfree:
         answered = await self._call("POST", path, json=wanted, key=key, within_s=within_s)
         return _fetched(answered, Refund, answered.data, payment_id)
 
-    async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+    async def list_facts(
+        self, since: datetime, until: datetime
+    ) -> AsyncIterator[VerifiedPayment | ProviderRefusedError]:
         """The reconciliation lists what happened in that time; its orders are then asked about, for it does not have
         Cashfree's ids of refunds. Disputes have no list: webhooks alone tell of them.
         """
@@ -128,15 +130,18 @@ class Cashfree:
             events = member(answered.data, "data")
             orders = {order_id for event in _list_of(events) if (order_id := _order_id_in(event)) is not None}
             for order_id in sorted(orders - asked):
-                for fact in (
-                    *await self.fetch_order(order_id, within_s=PROVIDER_CALL_S),
-                    *(await self._refunds(order_id))[1],
-                ):
+                async for fact in unless_refused(self._of_order(order_id)):
                     yield fact
             asked |= orders
             page["cursor"] = member(answered.data, "cursor")
             if not events or not page["cursor"]:
                 break
+
+    async def _of_order(self, order_id: str) -> AsyncIterator[VerifiedPayment]:
+        for fact in await self.fetch_order(order_id, within_s=PROVIDER_CALL_S):
+            yield fact
+        for fact in (await self._refunds(order_id))[1]:
+            yield fact
 
     async def _left(self, order_id: str, *, within_s: float) -> int:
         paid = await self.fetch_payment(order_id, within_s=within_s)

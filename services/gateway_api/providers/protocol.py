@@ -58,7 +58,7 @@ class Provider(Protocol):
         repeated `key` refunds once.
         """
 
-    def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+    def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment | ProviderRefusedError]:
         """Every payment, refund and dispute that was made in that time, as it is now. An order is named where the
-        provider does so.
+        provider does so. What the provider refuses to tell comes as its error, and the rest after it.
         """

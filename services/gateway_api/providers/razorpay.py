@@ -19,7 +19,7 @@ from services.common.errors import DependencyError
 from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
-from services.gateway_api.providers.lists import read_items
+from services.gateway_api.providers.lists import read_items, unless_refused
 from services.gateway_api.providers.protocol import ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.razorpay_entities import Dispute, Known, Payment, Refund, read_payload, told_by
 from services.gateway_api.providers.verified import (
@@ -125,18 +125,23 @@ class Razorpay:
         )
         return _fetched(answered, Refund, answered.data)
 
-    async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+    async def list_facts(
+        self, since: datetime, until: datetime
+    ) -> AsyncIterator[VerifiedPayment | ProviderRefusedError]:
         window = f"from={int(since.timestamp())}&to={int(until.timestamp())}&count={_PAGE_ITEMS}"
         lists: tuple[tuple[str, type[Known]], ...] = (("payments", Payment), ("refunds", Refund), ("disputes", Dispute))
         for path, model in lists:
-            for skip in count(0, _PAGE_ITEMS):
-                answered = await self._api.call("GET", f"/v1/{path}?{window}&skip={skip}")
-                read = partial(_fetched, answered, model)
-                items, facts = read_items(NAME, member(answered.data, "items"), read)
-                for fact in facts:
-                    yield fact
-                if len(items) < _PAGE_ITEMS:
-                    break
+            async for fact in unless_refused(self._listed(f"/v1/{path}?{window}", model)):
+                yield fact
+
+    async def _listed(self, path: str, model: type[Known]) -> AsyncIterator[VerifiedPayment]:
+        for skip in count(0, _PAGE_ITEMS):
+            answered = await self._api.call("GET", f"{path}&skip={skip}")
+            items, facts = read_items(NAME, member(answered.data, "items"), partial(_fetched, answered, model))
+            for fact in facts:
+                yield fact
+            if len(items) < _PAGE_ITEMS:
+                break
 
 
 def basic_auth(key_id: str, secret: bytes) -> str:

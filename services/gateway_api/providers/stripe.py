@@ -16,7 +16,7 @@ import orjson
 from services.common.errors import DependencyError
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
-from services.gateway_api.providers.lists import read_items
+from services.gateway_api.providers.lists import read_items, unless_refused
 from services.gateway_api.providers.protocol import ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.stripe_entities import Dispute, Intent, Known, Refund, read_known, told_by
 from services.gateway_api.providers.verified import (
@@ -116,7 +116,9 @@ class Stripe:
             return None
         return _fetched(answered, Refund, answered.data)
 
-    async def list_facts(self, since: datetime, until: datetime) -> AsyncIterator[VerifiedPayment]:
+    async def list_facts(
+        self, since: datetime, until: datetime
+    ) -> AsyncIterator[VerifiedPayment | ProviderRefusedError]:
         window = f"created[gte]={int(since.timestamp())}&created[lte]={int(until.timestamp())}&limit={_PAGE_ITEMS}"
         lists: tuple[tuple[str, type[Known]], ...] = (
             ("payment_intents", Intent),
@@ -124,19 +126,22 @@ class Stripe:
             ("disputes", Dispute),
         )
         for path, model in lists:
-            after = ""
-            while True:
-                answered = await self._api.call("GET", f"/v1/{path}?{window}{after}")
-                read = partial(_fetched, answered, model)
-                items, facts = read_items(NAME, member(answered.data, "data"), read)
-                for fact in facts:
-                    yield fact
-                if not items or member(answered.data, "has_more") is not True:
-                    break
-                last = id_of(member(items[-1], "id"))
-                if last is None:
-                    raise DependencyError("stripe answered a list without ids", dependency="provider")
-                after = f"&starting_after={last}"
+            async for fact in unless_refused(self._listed(f"/v1/{path}?{window}", model)):
+                yield fact
+
+    async def _listed(self, path: str, model: type[Known]) -> AsyncIterator[VerifiedPayment]:
+        after = ""
+        while True:
+            answered = await self._api.call("GET", path + after)
+            items, facts = read_items(NAME, member(answered.data, "data"), partial(_fetched, answered, model))
+            for fact in facts:
+                yield fact
+            if not items or member(answered.data, "has_more") is not True:
+                break
+            last = id_of(member(items[-1], "id"))
+            if last is None:
+                raise DependencyError("stripe answered a list without ids", dependency="provider")
+            after = f"&starting_after={last}"
 
     def _check(self, header: str, body: bytes) -> Proof:
         """Raises InvalidSignatureError. The timestamp is signed, so an old message can't be given a new one."""

@@ -1,6 +1,7 @@
 """Whatever a provider knows and never told: found by comparing, within seconds here and every night elsewhere."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +9,13 @@ import pytest
 from services.common.events import PaymentAdjusted, PaymentSucceeded
 from services.gateway_api.payments.recording import open_recorder
 from services.gateway_api.payments.sweeps import Found, run_sweeps, sweep_due
+from services.gateway_api.providers.calls import ProviderApi
+from services.gateway_api.providers.razorpay import Razorpay
 from tests.support.books import fact_rows, outbox_events, payment_row
 from tests.support.checkout import Json, confirm, pay
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, owner_connection, place_order
+from tests.support.outside import outside_stub
 
 
 async def _sandbox(gateway: Gateway, path: str, **body: object) -> Any:  # noqa: ANN401 - JSON
@@ -25,7 +29,11 @@ async def sweep_all(gateway: Gateway, database_url: str) -> Found:
         await connection.execute("UPDATE provider_sweeps SET due_at = now()")
     found, recorder = Found(), open_recorder(gateway.dependencies)
     while (one := await sweep_due(gateway.dependencies, recorder)) is not None:
-        found = Found(facts=found.facts + one.facts, strangers=found.strangers + one.strangers)
+        found = Found(
+            facts=found.facts + one.facts,
+            strangers=found.strangers + one.strangers,
+            refused=found.refused + one.refused,
+        )
     return found
 
 
@@ -107,3 +115,39 @@ async def test_several_gateways_sweep_in_turn_and_a_provider_that_is_away_is_swe
         await connection.execute("UPDATE provider_sweeps SET lease_until = now() - interval '1 s'")
     assert (await sweep_all(gateway, database_url)).facts == 1
     assert (await payment_row(database_url, order["orderId"]))["status"] == "succeeded"
+
+
+async def test_a_list_that_is_refused_keeps_nobody_from_comparing_the_rest(gateway: Gateway, database_url: str) -> None:
+    payment = {"id": "pay_1", "order_id": "order_of_nobody", "amount": 500, "currency": "INR", "status": "captured"}
+    async with outside_stub() as stub:
+        stub.answer = lambda asked: (200, {"items": [payment] if asked.path == "/v1/payments" else []})
+        api = ProviderApi("razorpay", gateway.http, base_url=stub.url, auth="")
+        razorpay = Razorpay(api, key_id="id", key_secrets=(b"a",), webhook_secrets=(b"b",))
+        one = replace(gateway.dependencies, providers={"razorpay": razorpay})
+        asking = replace(gateway, dependencies=one)
+        assert await sweep_all(asking, database_url) == Found(facts=1, strangers=1)
+        compared = await _sweep_row(database_url)
+        lists: dict[str, tuple[int, Any]] = {"/v1/refunds": (403, {}), "/v1/disputes": (403, {})}
+        stub.answer = lambda asked: lists.get(asked.path, (200, {"items": [payment | {"id": "pay_2"}]}))
+        assert await sweep_all(asking, database_url) == Found(facts=1, strangers=1, refused=2)
+        refused = await _sweep_row(database_url)
+    # Its turn comes again a day later, and that it is behind stays to be seen.
+    assert refused["due_at"] > compared["due_at"]
+    assert refused["swept_until"] == compared["swept_until"]
+    async with owner_connection(database_url) as connection:
+        await connection.execute("UPDATE provider_sweeps SET swept_until = now() - interval '3 days'")
+    drained = asyncio.Event()
+    sweeps = asyncio.create_task(run_sweeps(one, drained))
+
+    async def is_shown() -> bool:
+        age = one.metrics.registry.get_sample_value("coursepay_provider_sweep_age_seconds", {"provider": "razorpay"})
+        return age is not None and age > 250_000
+
+    await eventually(is_shown)
+    drained.set()
+    await sweeps
+
+
+async def _sweep_row(database_url: str) -> Any:  # noqa: ANN401 - a row
+    async with owner_connection(database_url) as connection:
+        return await connection.fetchrow("SELECT * FROM provider_sweeps WHERE provider = 'razorpay'")

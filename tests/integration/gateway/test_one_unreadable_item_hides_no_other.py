@@ -37,7 +37,11 @@ def api(stub: OutsideStub, http: aiohttp.ClientSession) -> ProviderApi:
 
 
 async def listed(provider: Provider) -> list[VerifiedPayment]:
-    return [fact async for fact in provider.list_facts(UNTIL - timedelta(days=1), UNTIL)]
+    return [
+        fact
+        async for fact in provider.list_facts(UNTIL - timedelta(days=1), UNTIL)
+        if isinstance(fact, VerifiedPayment)
+    ]
 
 
 async def test_a_stripe_refund_of_no_intent_hides_neither_refunds_nor_disputes(
@@ -54,6 +58,22 @@ async def test_a_stripe_refund_of_no_intent_hides_neither_refunds_nor_disputes(
     stub.answer = lambda _asked: (200, next(pages))
     facts = await listed(Stripe(api(stub, http), webhook_secrets=(b"secret",)))
     assert [fact.entity_id for fact in facts] == ["re_1", "re_3", "dp_1"]
+
+
+async def test_an_order_that_cashfree_refuses_hides_no_later_one(
+    stub: OutsideStub, http: aiohttp.ClientSession
+) -> None:
+    def answer(asked: Asked) -> tuple[int, Any]:
+        if asked.path == "/pg/recon":
+            return 200, {"data": [{"order_id": "ord_1"}, {"order_id": "ord_2"}]}
+        if "ord_1" in asked.path:
+            return 403, {}
+        return 200, [ATTEMPT] if asked.path.endswith("payments") else []
+
+    stub.answer = answer
+    told = Cashfree(api(stub, http), client_id="id", client_secrets=(b"a",)).list_facts(UNTIL, UNTIL)
+    kinds = [type(one).__name__ async for one in told]
+    assert kinds == ["ProviderRefusedError", "VerifiedPayment"]
 
 
 def _refund(refund_id: str, intent: str | None) -> dict[str, object]:

@@ -35,6 +35,16 @@ async def payments_that_no_rule_settles(scene: Scene) -> AsyncIterator[None]:
     await provider.refund(strangers, amount_minor=None, key=str(uuid4()), within_s=5)
 
 
+@asynccontextmanager
+async def providers_that_are_not_compared(scene: Scene) -> AsyncIterator[None]:
+    """As when each comparison of three days was refused something. Ends with one that was not."""
+    async with scene.world() as world:
+        await world.connection.execute("UPDATE provider_sweeps SET swept_until = now() - interval '3 days'")
+    yield
+    async with scene.world() as world:
+        await world.connection.execute("UPDATE provider_sweeps SET due_at = now()")
+
+
 def _provider(scene: Scene) -> Provider:
     accounts = sandbox_accounts(scene.settings, scene.system.gateway_url)
     values = sandbox_environment(accounts, scene.system.sandbox_url)
