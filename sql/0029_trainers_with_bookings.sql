@@ -1,5 +1,5 @@
 -- A new definition of a trainer is compared with what is booked: sessions go to others, or are told.
--- depends: 0027_trainers_who_left
+-- depends: 0029_dead_letter_topics
 
 -- migrate: apply
 
