@@ -39,6 +39,7 @@ _RELEASE = """
 UPDATE outbox SET lease_until = NULL, lease_token = NULL, due_at = clock_timestamp() + $3::interval
  WHERE id = ANY ($1::bigint[]) AND lease_token = $2
 """
+_GIVE_BACK = "UPDATE outbox SET lease_until = NULL, lease_token = NULL WHERE lease_token = $1 AND published_at IS NULL"
 _BLOCK = """
 UPDATE outbox
    SET lease_until = NULL, lease_token = NULL, attempts = attempts + 1, last_error = $3,
@@ -98,6 +99,12 @@ async def release(database: Database, token: UUID, ids: Sequence[int], *, due_in
     """Kafka was away: nobody's fault, and no attempt."""
     async with database.connection() as connection:
         await connection.execute(_RELEASE, ids, token, due_in)
+
+
+async def give_back(database: Database, token: UUID) -> None:
+    """All that is still under `token`, whether its claim was ever answered or not; nobody may be sending any of it."""
+    async with database.connection() as connection:
+        await connection.execute(_GIVE_BACK, token)
 
 
 async def block(database: Database, token: UUID, row_id: int, *, error: str, due_in: timedelta) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -60,6 +61,14 @@ async def run_relay(dependencies: Dependencies, producer: Producer, drained: asy
                     pass
 
 
+@dataclass(slots=True, kw_only=True)
+class _Round:
+    """Rows under one lease. `published`: those that Kafka has and that are not marked yet."""
+
+    token: UUID = field(default_factory=uuid4)
+    published: Sequence[Claimed] = ()
+
+
 class _Relay:
     def __init__(self, dependencies: Dependencies, producer: Producer) -> None:
         self._database = dependencies.database
@@ -68,22 +77,27 @@ class _Relay:
         self._metrics = dependencies.metrics
         self._producer = producer
         self._traced = has_otlp_endpoint()
+        # Kept until it is settled: when PostgreSQL goes away in between, only this process knows what Kafka has.
+        self._round: _Round | None = None
         self._breaker = Breaker(dependencies.metrics.circuit_state.labels(KAFKA), failures_max=1, open_s=1.0)
 
     async def publish_some(self) -> bool:
         """Whether it is worth trying again at once. Claims nothing while Kafka or PostgreSQL is away."""
         if not self._breaker.allows_call():
             return False
-        token = uuid4()
         try:
-            rows = await outbox.claim(self._database, token, lease=_LEASE, rows_max=OUTBOX_ROWS_MAX)
+            await self._end_interrupted()
+            current = self._round = _Round()
+            rows = await outbox.claim(self._database, current.token, lease=_LEASE, rows_max=OUTBOX_ROWS_MAX)
             if not rows:
+                self._round = None
                 self._breaker.succeeded()
                 return False
             reached(RELAY_CLAIMED)
             errors = await self._send(rows)
             reached(RELAY_SENT)
-            await self._settle(token, rows, errors)
+            await self._settle(current, rows, errors)
+            self._round = None
             reached(RELAY_MARKED)
         except RecordError as error:
             if self._breaker.state is CircuitState.HALF_OPEN:
@@ -92,6 +106,15 @@ class _Relay:
             log.warning("relay_interrupted", error_class=error.cause_class, error=str(error))
             return False
         return self._breaker.allows_call()
+
+    async def _end_interrupted(self) -> None:
+        """Marks what Kafka has of a round that PostgreSQL left open, and gives back the rest: without it all of them
+        would wait for the end of the lease, and then what Kafka has would be sent again.
+        """
+        if self._round is not None:
+            await self._mark(self._round)
+            await outbox.give_back(self._database, self._round.token)
+            self._round = None
 
     async def _send(self, rows: Sequence[Claimed]) -> list[RecordError | None]:
         """What became of each row."""
@@ -129,26 +152,31 @@ class _Relay:
         )
         return record, span
 
-    async def _settle(self, token: UUID, rows: Sequence[Claimed], errors: Sequence[RecordError | None]) -> None:
-        now = datetime.now(UTC)
-        published = [row for row, error in zip(rows, errors, strict=True) if error is None]
-        if published:
-            await outbox.mark_published(self._database, token, [row.id for row in published])
-            self._metrics.outbox_published.inc(len(published))
-            for row in published:
-                self._metrics.outbox_delay.observe(max(0.0, (now - row.created_at).total_seconds()))
+    async def _settle(self, current: _Round, rows: Sequence[Claimed], errors: Sequence[RecordError | None]) -> None:
+        published = current.published = [row for row, error in zip(rows, errors, strict=True) if error is None]
+        await self._mark(current)
         waiting: list[int] = []
         for row, error in zip(rows, errors, strict=True):
             if isinstance(error, PermanentError):
-                await self._block(token, row, error)
+                await self._block(current.token, row, error)
             elif error is not None:
                 waiting.append(row.id)
         if waiting:
-            await outbox.release(self._database, token, waiting, due_in=_AGAIN)
+            await outbox.release(self._database, current.token, waiting, due_in=_AGAIN)
         if waiting and not published:
             self._breaker.failed()
         else:
             self._breaker.succeeded()
+
+    async def _mark(self, current: _Round) -> None:
+        if not current.published:
+            return
+        now = datetime.now(UTC)
+        await outbox.mark_published(self._database, current.token, [row.id for row in current.published])
+        self._metrics.outbox_published.inc(len(current.published))
+        for row in current.published:
+            self._metrics.outbox_delay.observe(max(0.0, (now - row.created_at).total_seconds()))
+        current.published = ()
 
     async def _block(self, token: UUID, row: Claimed, error: PermanentError) -> None:
         wait_s = min(2.0**row.attempts, OUTBOX_BLOCKED_WAIT_MAX_S)
