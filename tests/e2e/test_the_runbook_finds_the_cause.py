@@ -14,6 +14,7 @@ import yaml
 from services.sandbox.stack import Stack
 from tests.support.alerts.records import dead_push_service, poison
 from tests.support.alerts.scene import Scene, scene_on
+from tests.support.events import schedule
 from tests.support.eventually import eventually
 from tests.support.pages import commands_of, typed
 from tests.support.tidy import ROOT
@@ -21,6 +22,8 @@ from tests.support.tidy import ROOT
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 LOGS = Path(".coursepay") / "logs"
 REFUSE = "ALTER TABLE student_course_purchases ADD CONSTRAINT only_tens CHECK (purchase_tier = 10) NOT VALID"
+NIGHT = "SELECT status FROM trainer_allocations WHERE student_id = 'night-0' AND status <> 'cancelled'"
+STAFF = ("Somebody waits for a trainer", "A trainer leaves")
 PLACE = re.compile(r"│ +(\d+:\d+) +│")
 
 
@@ -57,12 +60,29 @@ async def follow(scene: Scene, page: str, heading: str, **named: str) -> str:
     return told
 
 
+async def types(scene: Scene, *lines: str) -> str:
+    """In one shell: lines that tell of what `make up` runs, at the addresses of this scene."""
+    local, notifier = "http://127.0.0.1", scene.system.children["notifier"].ready_url
+    places = {
+        f"{local}:8080": scene.system.gateway_url,
+        f"{local}:8090": scene.system.sandbox_url,
+        f"{local}:9103/metrics": notifier.replace("/health/ready", "/metrics"),
+        'eval "$(.venv/bin/coursepay stack env)"; ': "",
+        ".venv/bin/": "",
+    }
+    script = "\n".join(lines)
+    for text, here in places.items():
+        script = script.replace(text, here)
+    return await typed(script, directory=scene.directory.parent.parent, environment=environment_of(scene))
+
+
 def environment_of(scene: Scene) -> dict[str, str]:
     return {
         "COURSEPAY_KAFKA_BOOTSTRAP_SERVERS": scene.settings.required_bootstrap_servers(),
         "COURSEPAY_DATABASE_URL": scene.database_url,
         "COURSEPAY_KAFKA_TOPIC_PREFIX": scene.settings.kafka_topic_prefix,
         "COURSEPAY_PUSH_URL": scene.system.sandbox_url,
+        "COURSEPAY_STATE_DIRECTORY": str(scene.settings.state_directory),
     }
 
 
@@ -127,29 +147,67 @@ async def test_a_profile_of_a_running_service_is_taken_from_outside(scene: Scene
 
 async def test_the_tour_breaks_something_and_it_heals(scene: Scene) -> None:
     before = lines_with(scene, "notifier", '"outcome":"ok"')
-    children, local = scene.system.children, "http://127.0.0.1"
-    places = {
-        f"{local}:8090": scene.system.sandbox_url,
-        f"{local}:9103/metrics": children["notifier"].ready_url.replace("/health/ready", "/metrics"),
-        'eval "$(.venv/bin/coursepay stack env)"; .venv/bin/': "",
-    }
     breaks, *looks, mends, finds, lists = commands_of("../README.md", "A tour in ten minutes")[-6:]
-
-    async def types(command: str) -> str:
-        for text, here in places.items():
-            command = command.replace(text, here)
-        return await typed(command, directory=scene.directory.parent.parent, environment=environment_of(scene))
-
-    assert '"errorRate": 1.0' in (await types(breaks)).replace(": 1}", ": 1.0}")
+    assert '"errorRate": 1.0' in (await types(scene, breaks)).replace(": 1}", ": 1.0}")
     await scene.pay("tourist", 2)
 
     async def holds_still() -> bool:
-        told = "".join([await types(look) for look in looks])
+        told = "".join([await types(scene, look) for look in looks])
         assert re.search(r'worker_paused{reason="dependency",worker="notifier"} 1.0', told), told
         return True
 
     await eventually(holds_still, within_s=90, every_s=1)
-    await types(mends)
+    await types(scene, mends)
     await eventually(lambda: lines_with(scene, "notifier", '"outcome":"ok"') > before, within_s=90, every_s=0.5)
-    assert '"stage":"notification"' in await types(finds)
-    assert "notifier" in await types(lists)
+    assert '"stage":"notification"' in await types(scene, finds)
+    assert "notifier" in await types(scene, lists)
+
+
+async def test_staff_hire_somebody_for_who_waits_and_send_them_away(scene: Scene) -> None:
+    waiting, leaves = (commands_of("staff.md", heading) for heading in STAFF)
+    lists, hires = waiting[:3], waiting[3:]
+    await scene.pay("night", 1, schedule=schedule(time_slot="03:00"))
+
+    async def waits() -> bool:
+        async with scene.world() as world:
+            return bool(await world.connection.fetchval(NIGHT) == "pending")
+
+    await eventually(waits, within_s=60, every_s=0.5)
+    told = await types(scene, *lists)
+    assert '"reason":"slot"' in told, told
+    told = await types(scene, *lists, *hires, *leaves)
+    # The worker may have been quicker.
+    assert re.search(r'"status":"approved","trainerId":"night-owl"|already-decided', told), told
+    assert '"departureId"' in told, told
+
+    async def report_is_full() -> bool:
+        report = await types(scene, hires[0], leaves[1])
+        assert re.search(r'"pending":1\b', report), report
+        return '"finishedAt":null' not in report
+
+    await eventually(report_is_full, within_s=60, every_s=1)
+    assert await waits()
+
+
+async def test_the_weekly_questions_find_purchases_that_lack_sessions(scene: Scene) -> None:
+    short, ended = (
+        line.split('"')[3] for line in commands_of("staff.md", "Purchases that ended with sessions missing")
+    )
+    async with scene.world() as world:
+        await world.connection.execute("UPDATE trainer_allocations SET reason = reason - 'shortfall'")
+        bought = await world.buy("ord_short", student="short")
+        assert await world.connection.fetch(short) == []
+        assert await world.connection.fetch(ended) == []
+        await world.connection.execute(
+            """UPDATE trainer_allocations SET reason = coalesce(reason, '{}') || '{"shortfall": 2}' WHERE id = $1""",
+            bought["allocation_id"],
+        )
+        assert [tuple(row)[:2] for row in await world.connection.fetch(short)] == [("ord_short", "short")]
+        await world.connection.execute(
+            "UPDATE tutoring_sessions SET status = 'cancelled' WHERE student_id = 'short' AND sequence_no > 8"
+        )
+        await world.connection.execute(
+            "UPDATE student_course_purchases SET status = 'expired' WHERE order_id = 'ord_short'"
+        )
+        assert await world.connection.fetch(short) == []
+        assert [tuple(row) for row in await world.connection.fetch(ended)] == [("ord_short", "short", 2)]
