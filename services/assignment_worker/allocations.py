@@ -16,6 +16,7 @@ AUTOMATIC = "auto"
 _ASSIGN = "SELECT * FROM assign_trainer($1, $2)"
 _ADJUST = "SELECT * FROM adjust_allocation($1)"
 _DEPART = "SELECT * FROM depart_next($1, $2)"
+_MAKE_UP = "SELECT * FROM make_up_shortfall($1)"
 
 
 async def assign(transaction: Transaction, purchase_id: UUID) -> Decision:
@@ -33,6 +34,13 @@ async def depart_next(transaction: Transaction, departure_id: UUID, purchase_id:
     duplicate: it is not that trainer's any more.
     """
     return await _decide(transaction, _DEPART, departure_id, purchase_id)
+
+
+async def make_up_shortfall(transaction: Transaction, purchase_id: UUID) -> Decision:
+    """Books sessions that found no date before. `result`: None (with the trainer as before: nothing to tell), or ok or
+    pending when that trainer has left.
+    """
+    return await _decide(transaction, _MAKE_UP, purchase_id)
 
 
 async def _decide(transaction: Transaction, query: str, *arguments: object) -> Decision:

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from services.assignment_worker.allocations import assign
+from services.assignment_worker.shortfalls import retry_shortfalls
 from services.common.codec import Codec
 from services.common.database import Database
 from services.common.errors import DeadlineError, DependencyError, PermanentError, TransientError
@@ -33,6 +34,7 @@ async def look_after_pendings(
     while not stop.is_set():
         try:
             await retry_pendings(database, codec)
+            await retry_shortfalls(database, codec)
         except (DependencyError, TransientError, PermanentError) as error:
             log.warning("pendings_postponed", error=str(error), kind=error.kind)
         try:

@@ -131,6 +131,14 @@ class Metrics(Instruments):
         self.pending_oldest = figure(
             "coursepay_pending_allocations_oldest_age_seconds", "How long does the oldest of them wait?", OPERATIONS
         )
+        self.shortfall_sessions = figure(
+            "coursepay_shortfall_sessions", "How many paid sessions found no date yet?", OPERATIONS
+        )
+        self.expired_unserved = figure(
+            "coursepay_expired_unserved_purchases",
+            "How many ended within a month with paid sessions that never had a date?",
+            OPERATIONS,
+        )
         self.unallocated_oldest = figure(
             "coursepay_unallocated_oldest_age_seconds", "How old is the oldest purchase without a decision?", OPERATIONS
         )

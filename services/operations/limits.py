@@ -14,7 +14,7 @@ INDEX_RECORDS_MAX = 500
 # A trainer's load may count an hour too long, but not a day.
 RELEASE_INTERVAL_S = 60.0
 RELEASE_S = 60.0
-RELEASE_ROWS_MAX = 500
+RELEASE_ROWS_MAX = 100
 # These walk through whole tables; what they look for does not heal or spread within minutes. Each query has RECOUNT_S.
 RECOUNT_INTERVAL_S = 600.0
 RECOUNT_S = 60.0

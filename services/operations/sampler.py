@@ -42,6 +42,8 @@ def _show_stock(stock: Stock, topics: Topics, metrics: Metrics) -> None:
     metrics.outbox_oldest.set(stock.outbox_oldest_s)
     metrics.pending_allocations.set(stock.pending_allocations)
     metrics.pending_oldest.set(stock.pending_oldest_s)
+    metrics.shortfall_sessions.set(stock.shortfall_sessions)
+    metrics.expired_unserved.set(stock.expired_unserved)
     metrics.payments_in_review.set(stock.payments.in_review)
     metrics.payment_tasks_given_up.set(stock.payments.given_up)
     metrics.captures_without_order.set(stock.payments.without_order)

@@ -48,11 +48,14 @@ IMPORTS_EVERYTHING = frozenset({"operations", "sandbox", "commands", "cli"})
 
 # Module -> the tables and functions of sql/ that its SQL may name.
 TABLES: Mapping[str, frozenset[str]] = {
-    "services/assignment_worker/allocations": frozenset({"adjust_allocation", "assign_trainer", "depart_next"}),
+    "services/assignment_worker/allocations": frozenset(
+        {"adjust_allocation", "assign_trainer", "depart_next", "make_up_shortfall"}
+    ),
     "services/assignment_worker/departures": frozenset(
         {"departing", "finish_departure", "set_departure_aside", "trainer_departures"}
     ),
     "services/assignment_worker/pendings": frozenset({"pendings_to_retry", "set_pending_aside"}),
+    "services/assignment_worker/shortfalls": frozenset({"set_pending_aside", "shortfalls_to_retry"}),
     "services/commands/keys": frozenset({"audit_log"}),
     "services/common/database": frozenset(),
     "services/common/outbox": frozenset({"outbox"}),
@@ -105,7 +108,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/operations/repairs": frozenset(
         {"audit_log", "load_drift", "progress_drift", "rebuild_progress", "recount_load"}
     ),
-    "services/operations/releases": frozenset({"sweep_allocations"}),
+    "services/operations/releases": frozenset({"expire_purchases", "sweep_allocations"}),
     "services/operations/replay/counting": frozenset({"replay_items", "replay_runs"}),
     "services/operations/replay/discarding": frozenset({"audit_log"}),
     "services/operations/replay/fates": frozenset({"dead_letters", "replay_items"}),
@@ -116,7 +119,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/operations/replay/standing": frozenset({"dead_letters"}),
     "services/operations/payments_for_a_person": frozenset({"orders", "payment_facts", "payment_tasks", "payments"}),
     "services/operations/stock": frozenset(
-        {"dead_letters", "outbox", "student_course_purchases", "trainer_allocations"}
+        {"audit_log", "dead_letters", "outbox", "sessions_missing", "student_course_purchases", "trainer_allocations"}
     ),
     "services/purchase_worker/adjustments": frozenset({"purchase_adjustments", "student_course_purchases"}),
     "services/purchase_worker/purchases": frozenset({"student_course_purchases"}),

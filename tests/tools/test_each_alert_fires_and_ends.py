@@ -45,6 +45,7 @@ ACTS: dict[str, Act] = {
         people.trainer_given_to_the_wrong_one: {"CoursepayAssignmentSuccessLow"},
         people.wrong_counters_and_a_forgotten_student: {
             "CoursepayLoadDrift",
+            "CoursepayPaidAndNotTaught",
             "CoursepayProgressDrift",
             "CoursepayPurchaseForgotten",
         },

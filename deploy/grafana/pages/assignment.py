@@ -83,6 +83,16 @@ PAGE = Page(
                     limit=86400,
                     alert="CoursepayPendingTooLong",
                 ),
+                Panel(
+                    title="Paid and without a date",
+                    question="How many sessions found no date yet, and how many purchases ended with such sessions?",
+                    unit="short",
+                    queries=[
+                        ("max(coursepay_shortfall_sessions)", "sessions without a date"),
+                        ("max(coursepay_expired_unserved_purchases)", "purchases that ended"),
+                    ],
+                    alert="CoursepayPaidAndNotTaught",
+                ),
                 UNALLOCATED,
                 DRIFT,
                 LOAD_DRIFT,

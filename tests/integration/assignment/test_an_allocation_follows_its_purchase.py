@@ -139,7 +139,9 @@ async def test_the_last_session_past_ends_the_load_and_time_ends_the_purchase(wo
         UPDATE student_course_purchases SET purchase_date = now() - interval '2 y', expiry_date = now() - interval '1 s'
         """
     )
-    assert await world.connection.fetchval("SELECT sweep_allocations(100)") == 3
+    assert await world.connection.fetchval("SELECT sweep_allocations(100)") == 1
+    expired = await world.connection.fetch("SELECT order_id, missing FROM expire_purchases(100)")
+    assert {row["order_id"]: row["missing"] for row in expired} == {"order-1": 0, "order-2": 10}
     assert await world.load("trainer-1") == 0
     assert not await world.drifted()
     statuses = await world.connection.fetch("SELECT status FROM student_course_purchases")

@@ -75,18 +75,28 @@ async def wrong_counters_and_a_forgotten_student(scene: Scene) -> AsyncIterator[
             "UPDATE student_course_purchases SET created_at = created_at - interval '1 hour' WHERE order_id = $1",
             "ord_forgotten",
         )
+        await world.purchase("ord_unserved", student="unserved", course=COURSE)
+        await world.connection.execute(
+            "UPDATE student_course_purchases SET purchase_date = now() - interval '1 y', expiry_date = now()"
+            " WHERE order_id = 'ord_unserved'"
+        )
         # As a restore does: triggers hear nothing.
         await world.connection.execute("SET session_replication_role = replica")
         await world.connection.execute(
             "UPDATE tutoring_sessions SET status = 'completed', completed_at = now()"
             " WHERE trainer_id = 'woman' AND sequence_no = 1"
         )
-    # It recounts when it starts, and every ten minutes.
+    # It recounts and ends what is over when it starts, and every ten minutes.
     await scene.restart("operations")
     yield
     for what in ("loads", "progress"):
         await asyncio.to_thread(_repair, scene, what)
     await _decide_at_once(scene)
+    async with scene.world() as world:
+        # As when its money went back.
+        await world.connection.execute(
+            "UPDATE student_course_purchases SET status = 'revoked' WHERE order_id = 'ord_unserved'"
+        )
     await scene.restart("operations")
 
 
