@@ -46,8 +46,8 @@ DECLARE
     live trainer_allocations;
 BEGIN
     FOR over IN
-        -- now(): clock_timestamp() is volatile and could not be looked up in an index. In its order, else the planner, to
-        -- whom most purchases look over, would read the whole table to find a few.
+        -- now(): clock_timestamp() is volatile and could not be looked up in an index. In its order, else the planner,
+        -- to whom most purchases look over, would read the whole table to find a few.
         SELECT * FROM student_course_purchases bought
          WHERE bought.expiry_date < now() AND bought.status IN ('active', 'frozen')
          ORDER BY bought.expiry_date
