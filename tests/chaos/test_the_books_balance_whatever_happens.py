@@ -55,6 +55,7 @@ async def test_under_the_faults_of_a_seed(
             assert_balanced(shown, plan)
             # Honest answers: confirmed, or asked to come again; 0 is a gateway that was not there.
             assert set(shown.ledger.answers) <= {0, 200, 202, 503}
+            assert not storm.unexplained, "; ".join(storm.unexplained)
         except BaseException as error:
             lines = [f"seed {seed}; to repeat it: make chaos SEED={seed}; logs in {tmp_path}", *storm.diary]
             error.add_note("\n".join(lines))

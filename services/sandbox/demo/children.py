@@ -76,7 +76,7 @@ class Child:
                                 if answer.ok:
                                     return
                         await asyncio.sleep(_LOOK_S)
-        what = "is not ready" if self.pid is not None else f"ended ({self._how_it_ended()})"
+        what = "is not ready" if self.pid is not None else f"ended ({self.how_it_ended()})"
         raise ChildFailedError(f"{self.name} {what}; the end of {self.log}:\n{self.last_lines()}")
 
     async def kill(self) -> None:
@@ -110,7 +110,8 @@ class Child:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_LAST_LINES:])
 
-    def _how_it_ended(self) -> str:
+    def how_it_ended(self) -> str:
+        """`SIGKILL`, `exit code 1`; only of one that has ended."""
         code = self._process.returncode if self._process is not None else None
         return signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
 

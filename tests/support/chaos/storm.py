@@ -16,12 +16,15 @@ from tests.support.chaos.proxy import Proxy
 
 @dataclass(slots=True, kw_only=True)
 class Storm:
-    """`proxies` by server; `diary`: what happened when, for whoever has to understand a failure."""
+    """`proxies` by server; `diary`: what happened when, for whoever has to understand a failure; `unexplained`: what
+    the faults that were dealt do not account for, so that it fails the seed.
+    """
 
     stack: Stack
     proxies: Mapping[str, Proxy]
     seed: int
     diary: list[str] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
     _started: float = field(default_factory=time.monotonic)
     # One fault at a time for a target; others may overlap.
     _turns: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -35,9 +38,7 @@ class Storm:
                 own_dice = random.Random(dice.random())
                 tasks.create_task(self._strike(system, fault.card, fault.at * duration_s, own_dice))
         for child in system.children.values():
-            if child.pid is None:
-                self._note(f"{child.name} had ended; started again")
-                await child.start()
+            await self._explained(processes.mend(child))
         await asyncio.gather(*(child.wait_until_ready() for child in system.children.values()))
         self._note("all ready")
 
@@ -45,8 +46,17 @@ class Storm:
         await asyncio.sleep(after_s)
         async with self._turns[card.target]:
             self._note(f"{card} begins")
-            told = await self._apply(system, card, dice)
+            if card.target in system.children:
+                await self._explained(processes.mend(system.children[card.target]))
+            told = await self._explained(self._apply(system, card, dice))
             self._note(f"{card} is over{': ' if told else ''}{told}")
+
+    async def _explained(self, action: Awaitable[str]) -> str:
+        try:
+            return await action
+        except processes.UnexplainedError as error:
+            self.unexplained.append(str(error))
+            return str(error)
 
     async def _apply(self, system: System, card: Card, dice: random.Random) -> str:
         """What there is to tell about it."""
@@ -56,7 +66,11 @@ class Storm:
         actions: Mapping[str, Callable[[], Awaitable[str]]] = {
             "kill": lambda: processes.kill(children[card.target]),
             "stop": lambda: processes.stop(children[card.target]),
-            "crash": lambda: processes.crash(children[card.target], f"{card.how}:{times_of(card, dice)}"),
+            "crash": lambda: processes.crash(
+                children[card.target],
+                f"{card.how}:{times_of(card, dice)}",
+                lambda: records.cause_work(system, card.target, dice),
+            ),
             "rebalance": lambda: processes.rebalance(children[card.target]),
             "rewind": lambda: records.rewind(settings, children[card.target]),
             "repeat": lambda: records.repeat(settings, dice),
