@@ -2,20 +2,25 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from services.common.database import open_database
 from services.common.settings import Settings
 from services.common.topic_admin import apply_topics
 from services.common.topics import Topics
+from services.engine.producer import KafkaClientError
 from services.engine.records import Record
+from services.engine.worker import run_worker
 from services.operations.migrations import migrate
 from services.operations.topic_reader import read_topics
 from services.sandbox.stack import Stack, temporary_stack
 from tests.support.databases import create_database
 from tests.support.engine import (
+    ROLE,
     WORKER,
     Notebook,
     execute,
@@ -33,6 +38,7 @@ from tests.support.events import payment_succeeded
 from tests.support.eventually import eventually
 
 ORDERS = [f"ord_{number}" for number in range(30)]
+GRACE_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +140,32 @@ async def test_an_idle_worker_shows_that_kafka_is_away(own: Settings, own_stack:
         await eventually(lambda: _has_resumed(own), within_s=30)
         await put(own, record_of(own, payment_succeeded("ord_next")))
         await eventually(lambda: notebook.tries("ord_next"), within_s=30)
+
+
+@pytest.mark.timeout(180)
+async def test_a_stop_ends_while_kafka_is_silent_and_loses_nothing(own: Settings, own_stack: Stack) -> None:
+    """A broker that is frozen answers nothing and closes nothing."""
+    await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
+    stop = asyncio.Event()
+    async with open_database(own, role=ROLE, application="test-worker") as database:
+        worker = asyncio.create_task(run_worker(own, WORKER, Notebook(slow_s=0.3).shape, stop, database=database))
+        await eventually(lambda: handled(own.required_database_url()), within_s=60, every_s=0.02)
+        await asyncio.to_thread(own_stack.kafka.pause)
+        try:
+            stop.set()
+            began = time.monotonic()
+            await asyncio.wait((worker,), timeout=2 * GRACE_S)
+            assert worker.done()
+            assert time.monotonic() - began < GRACE_S
+        finally:
+            await asyncio.to_thread(own_stack.kafka.resume)
+        with pytest.raises(ExceptionGroup) as told:
+            await worker
+    assert told.group_contains(KafkaClientError, match="not closed within")
+
+    async with running_worker(own, Notebook().shape):
+        await eventually(lambda: is_idle(own), within_s=60, every_s=0.5)
+    assert set(await handled(own.required_database_url())) == set(ORDERS)
 
 
 def _faults(stack: Stack, name: str) -> tuple[Callable[[], None], Callable[[], None]]:
