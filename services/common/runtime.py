@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 import uvloop
 
-from services.common.errors import ConfigurationError
+from services.common.errors import ConfigurationError, RecordError
 from services.common.settings import Settings
 from services.common.telemetry import configure_logging, configure_tracing
 
@@ -60,6 +60,10 @@ def run_service(name: str, main: Main, settings: Settings | None = None) -> int:
         return EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_OK
+    except RecordError as error:
+        # What it cannot begin without stayed away. One sentence: where in the code it was needed tells nobody more.
+        log.error("service_died", error=str(error))  # noqa: TRY400
+        return EXIT_FAILED
     except BaseExceptionGroup as group:
         return _exit_code_of(group)
     return EXIT_OK
