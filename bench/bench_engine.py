@@ -129,9 +129,10 @@ async def growth(settings: Settings, records: Sequence[OutgoingRecord], rounds: 
 
 
 async def late(settings: Settings, _records: Sequence[OutgoingRecord], rounds: int) -> None:
-    """A thousand records wait for their retry."""
+    """A thousand records wait for their retry; and thirty a second begin to, on each tier, for twenty seconds."""
     for _ in range(rounds):
         keep(await lateness(settings, payments(1_000)))
+        keep(await lateness(settings, payments(1 + 3 * 30 * 20), each_second=30))
 
 
 def summary(what: str, results: Sequence[Result]) -> None:
