@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from services.common.database import open_database
+from services.common.errors import DependencyError
 from services.common.settings import Settings
 from services.common.topic_admin import apply_topics
 from services.common.topics import Topics
 from services.engine.producer import KafkaClientError
 from services.engine.records import Record
 from services.engine.worker import run_worker
+from services.operations.backlog import measure_backlog
 from services.operations.migrations import migrate
 from services.operations.topic_reader import read_topics
 from services.sandbox.stack import Stack, temporary_stack
@@ -166,6 +168,41 @@ async def test_a_stop_ends_while_kafka_is_silent_and_loses_nothing(own: Settings
     async with running_worker(own, Notebook().shape):
         await eventually(lambda: is_idle(own), within_s=60, every_s=0.5)
     assert set(await handled(own.required_database_url())) == set(ORDERS)
+
+
+@pytest.mark.timeout(180)
+async def test_the_backlog_is_told_while_partitions_are_paused_and_after_kafka_came_back(
+    own: Settings, own_stack: Stack
+) -> None:
+    topics = Topics.of(own)
+    main = f"{topics.prefix}payment.succeeded", topics.group(WORKER)
+
+    async def behind() -> list[int]:
+        """Empty while a broker has only just come back."""
+        try:
+            return [(await measure_backlog(own)).lag[main]]
+        except DependencyError:
+            return []
+
+    async def is_done() -> bool:
+        return await behind() == [0]
+
+    async with running_worker(own, Notebook().shape):
+        await put(own, record_of(own, payment_succeeded("ord_first")))
+        await eventually(is_done, every_s=0.5)
+        await asyncio.to_thread(own_stack.postgres.stop)
+        try:
+            await put(own, *(record_of(own, payment_succeeded(order)) for order in ORDERS))
+            await eventually(lambda: _is_paused(own))
+            # What was fetched before the pause is no less unfinished.
+            assert await behind() == [len(ORDERS)]
+            await asyncio.to_thread(own_stack.kafka.stop)
+            await asyncio.to_thread(own_stack.kafka.start)
+            # The first answer is right already.
+            assert await eventually(behind, within_s=60, every_s=0.5) == [len(ORDERS)]
+        finally:
+            await asyncio.to_thread(own_stack.postgres.start)
+        await eventually(is_done, within_s=60, every_s=0.5)
 
 
 def _faults(stack: Stack, name: str) -> tuple[Callable[[], None], Callable[[], None]]:
