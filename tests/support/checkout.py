@@ -68,7 +68,10 @@ async def send_body(gateway: Gateway, body: bytes, *, event_id: str = "") -> tup
     return await gateway.call("POST", "/api/v1/webhooks/razorpay", data=body, headers=headers)
 
 
-async def send_stripe_webhook(gateway: Gateway, event: str, entity: Json, *, at: int) -> tuple[int, Any]:
-    body = orjson.dumps({"id": f"evt_{event}".replace(".", "_"), "type": event, "data": {"object": entity}})
+async def send_stripe_webhook(
+    gateway: Gateway, event: str, entity: Json, *, at: int, event_id: str = ""
+) -> tuple[int, Any]:
+    event_id = event_id or f"evt_{event}".replace(".", "_")
+    body = orjson.dumps({"id": event_id, "type": event, "data": {"object": entity}})
     headers = {"Stripe-Signature": stripe_signature(gateway.accounts.stripe, body, at=at)}
     return await gateway.call("POST", "/api/v1/webhooks/stripe", data=body, headers=headers)

@@ -1,6 +1,7 @@
 """Stopped (connections refused) and paused (connections that say nothing): both are one quick answer, never a hang."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,15 @@ from services.sandbox.razorpay.events import sign
 from services.sandbox.stack import Stack
 from tests.support.checkout import CONFIRM, Json, signed_callback
 from tests.support.eventually import eventually
-from tests.support.gateway import STUDENT, Gateway, add_course, order_body, place_order, running_gateway
+from tests.support.gateway import (
+    STUDENT,
+    Gateway,
+    add_course,
+    order_body,
+    owner_connection,
+    place_order,
+    running_gateway,
+)
 
 WITHIN_S = 2.0
 
@@ -33,10 +42,13 @@ async def _goes_away_and_comes_back(
         # Warm connections are the harder case: they look alive.
         paid = await place_order(gateway, key="paid")
         callback = signed_callback(gateway, paid["providerOrderId"], "pay_1")
+        staff = paid["orderId"], await _machine_key(database_url)
         assert await _statuses(gateway, callback) == {200, 201}
+        assert await _statuses_of_staff(gateway, *staff) == [200, 409, 200, 200]
         away()
         try:
             assert await _statuses(gateway, callback) == {503}
+            assert await _statuses_of_staff(gateway, *staff) == [503] * 4
             assert (await gateway.call("GET", "/health/live"))[0] == 200
             assert (await gateway.call("GET", "/health/ready"))[0] == 503
         finally:
@@ -59,6 +71,29 @@ async def _statuses(gateway: Gateway, callback: Json) -> set[int]:
     signed = {"X-Razorpay-Signature": sign(gateway.accounts.razorpay.webhook_secret, body)}
     webhook = await _timed(gateway, "POST", "/api/v1/webhooks/razorpay", data=body, headers=signed)
     return {purchases, order, webhook, *confirmations}
+
+
+async def _statuses_of_staff(gateway: Gateway, order_id: str, machine_key: str) -> list[int]:
+    """Of a student who waits, of finance, of support, of a machine whose key is looked up."""
+    finance = gateway.headers(Role.FINANCE) | {"Idempotency-Key": str(time.monotonic_ns())}
+    too_much = {"amountMinor": 10**9, "reason": "a slip"}
+    pending = "/api/v1/admin/allocations?status=pending"
+    return await asyncio.gather(
+        _timed(gateway, "GET", f"/api/v1/payments/{order_id}", headers=gateway.headers(Role.STUDENT)),
+        _timed(gateway, "POST", f"/api/v1/admin/payments/{order_id}/refund", headers=finance, json=too_much),
+        _timed(gateway, "GET", pending, headers=gateway.headers(Role.SUPPORT)),
+        _timed(gateway, "GET", pending, headers={"Authorization": f"ApiKey {machine_key}"}),
+    )
+
+
+async def _machine_key(database_url: str) -> str:
+    key = "cpk_" + "k" * 43
+    async with owner_connection(database_url) as connection:
+        await connection.execute(
+            "INSERT INTO api_keys (id, key_sha256, roles, created_by) VALUES ('crm', $1, '{support}', 'ops-1')",
+            hashlib.sha256(key.encode()).digest(),
+        )
+    return key
 
 
 async def _timed(gateway: Gateway, method: str, path: str, **options: object) -> int:

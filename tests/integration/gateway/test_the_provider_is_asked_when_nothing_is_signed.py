@@ -54,9 +54,13 @@ async def test_stripes_webhooks_pay_and_refund(gateway: Gateway, database_url: s
         assert (await send_stripe_webhook(gateway, "payment_intent.succeeded", intent, at=now))[0] == 200
     charge = _charge(order)
     # Two partial refunds of one charge differ in nothing but the total so far.
-    for number, total in enumerate((100_000, 300_000)):
-        event = f"charge.refunded{number}"
-        await send_stripe_webhook(gateway, event, {**charge, "amount_refunded": total}, at=now)
+    for total in (100_000, 300_000):
+        told = {**charge, "amount_refunded": total}
+        answers = [
+            await send_stripe_webhook(gateway, "charge.refunded", told, at=now, event_id=f"evt_{total}_{again}")
+            for again in range(2)
+        ]
+        assert [body["duplicate"] for _, body in answers] == [False, True]
     refund = {"object": "refund", "id": "re_1", "payment_intent": intent["id"], "currency": "inr", "amount": 100_000}
     await send_stripe_webhook(gateway, "refund.updated", {**refund, "status": "succeeded"}, at=now)
     succeeded, *adjusted = await outbox_events(database_url)

@@ -106,24 +106,6 @@ async def test_an_order_whose_callback_never_came_is_found_paid(gateway: Gateway
     assert 119 <= (waits["due_at"] - waits["created_at"]).total_seconds() <= 133
 
 
-async def test_a_surplus_payment_goes_back_once(gateway: Gateway, database_url: str) -> None:
-    order = await place_order(gateway, key="key-1")
-    await confirm(gateway, signed_callback(gateway, order["providerOrderId"], "pay_first"))
-    surplus = await pay(gateway, order)
-    assert (await confirm(gateway, surplus))[0] == 409
-    async with task_workers(gateway, count=2):
-        await eventually(lambda: _done(database_url, "refund"))
-        # Later news of the same payment must not send it back again.
-        assert (await confirm(gateway, surplus))[0] == 409
-        late = payment_entity(order, surplus["razorpay_payment_id"])
-        assert (await send_webhook(gateway, "payment.captured", payment=late))[1]["duplicate"] is False
-    provider = gateway.dependencies.providers["razorpay"]
-    fact = await provider.fetch_payment(surplus["razorpay_payment_id"], within_s=5)
-    assert fact.cumulative == order["amountMinor"]
-    assert len(await task_rows(database_url, "refund")) == 1
-    assert (await payment_row(database_url, order["orderId"]))["status"] == "succeeded"
-
-
 async def test_a_task_whose_owner_died_is_done_by_another_after_its_lease(gateway: Gateway, database_url: str) -> None:
     order = await place_order(gateway, key="key-1")
     await pay(gateway, order)
