@@ -6,6 +6,7 @@ Table: outbox (added to). The function pendings_to_retry of sql/ says who is due
 """
 
 import asyncio
+import time
 from uuid import UUID
 
 import structlog
@@ -22,6 +23,8 @@ from services.common.telemetry import current_traceparent
 # A new or freed trainer is found within 30 s.
 _RETRY_INTERVAL_S = 5.0
 _RETRIES_MAX = 200
+# No more are begun after that: who was freed meanwhile is for the next turn.
+_TURN_S = 10.0
 _DUE = "SELECT * FROM pendings_to_retry($1)"
 _SET_ASIDE = "SELECT set_pending_aside($1)"
 log = structlog.get_logger()
@@ -48,9 +51,15 @@ async def retry_pendings(database: Database, codec: Codec) -> int:
     """One turn. Returns how many were decided anew: approved, or pending for another reason. One that fails by itself
     is set aside for a minute, so that those behind it get their turn. Raises RecordError kinds.
     """
+    ends_at = time.monotonic() + _TURN_S
     async with database.connection() as connection:
         due = [row[0] for row in await connection.fetch(_DUE, _RETRIES_MAX)]
-    return sum([await _retry(database, codec, purchase_id) for purchase_id in due])
+    decided = 0
+    for purchase_id in due:
+        decided += await _retry(database, codec, purchase_id)
+        if time.monotonic() > ends_at:
+            break
+    return decided
 
 
 async def _retry(database: Database, codec: Codec, purchase_id: UUID) -> bool:

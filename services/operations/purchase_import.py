@@ -1,7 +1,8 @@
 """Purchases from before coursepay, read from JSON lines or CSV and added once, however often the file is given.
 
-Their order ids begin with `legacy-`; retry-auto-assign finds a trainer for them. docs/importing-purchases.md is the
-format. Tables: student_course_purchases (added to), courses (read).
+Their order ids begin with `legacy-`. No event tells of them, so they wait for a trainer from the start, and are tried
+within seconds like all who wait. docs/importing-purchases.md is the format. Tables: student_course_purchases (added
+to), courses (read); the function let_wait of sql/ writes trainer_allocations.
 """
 
 import csv
@@ -32,8 +33,9 @@ INSERT INTO student_course_purchases
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::timestamptz[],
                      $8::timestamptz[], $9::jsonb[])
 ON CONFLICT DO NOTHING
-RETURNING order_id
+RETURNING id
 """
+_LET_WAIT = "SELECT let_wait($1::uuid[])"
 _SCHEDULE_COLUMNS = ("startDate", "timeSlot", "timeZone", "mode", "preferredGender")
 _NUMBERS = ("purchaseTier", "sessionsTotal")
 
@@ -134,6 +136,7 @@ async def _add(transaction: Transaction, purchases: Sequence[OldPurchase], expir
         [_expiry(one, expiry_days) for one in purchases],
         [details_json(_schedule(one.schedule), one.metadata) for one in purchases],
     )
+    await transaction.execute(_LET_WAIT, [row["id"] for row in rows])
     return len(rows)
 
 

@@ -101,7 +101,7 @@ TABLES: Mapping[str, frozenset[str]] = {
         {"student_course_purchases", "trainer_allocations", "tutoring_sessions"}
     ),
     "services/operations/migrations": frozenset({"courses"}),
-    "services/operations/purchase_import": frozenset({"courses", "student_course_purchases"}),
+    "services/operations/purchase_import": frozenset({"courses", "let_wait", "student_course_purchases"}),
     "services/operations/recount": frozenset(
         {"load_drift", "progress_drift", "student_course_purchases", "trainer_allocations", "tutoring_sessions"}
     ),

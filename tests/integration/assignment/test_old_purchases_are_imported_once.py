@@ -4,7 +4,11 @@ from typing import Any
 import orjson
 import pytest
 
+from services.assignment_worker.pendings import retry_pendings
+from services.common.codec import load_codec
+from services.common.database import open_database
 from services.common.events import purchase_id_of
+from services.common.settings import Settings
 from tests.support.assignment import COURSE, SCHEDULE, World
 from tests.support.command import run_coursepay
 
@@ -60,6 +64,17 @@ async def test_an_imported_purchase_gets_a_trainer_and_its_sessions(world: World
     row = await world.connection.fetchrow("SELECT * FROM student_course_purchases")
     assert row is not None
     assert (row["purchase_tier"], row["sessions_total"], row["status"]) == (20, 14, "active")
+
+
+async def test_an_imported_purchase_is_tried_at_once_and_waits_like_any_other(world: World, sheet: Path) -> None:
+    await world.trainer("trainer-1")
+    _write(sheet, _line("legacy-1"), _line("legacy-2", studentId="student-2"))
+    assert _import(world, sheet, "--execute")[0] == 0
+    settings = Settings.from_environment(database_url=world.url)
+    async with open_database(settings, role="coursepay_assignment_worker", application="test") as database:
+        assert await retry_pendings(database, load_codec()) == 2
+    rows = await world.connection.fetch("SELECT type FROM outbox ORDER BY type")
+    assert [row["type"] for row in rows] == ["AllocationPending", "TrainerAssigned"]
 
 
 async def test_one_mistake_and_nothing_is_added(world: World, sheet: Path) -> None:

@@ -58,7 +58,7 @@ async def test_a_new_trainer_is_found_and_told_through_the_outbox(world: World, 
 
 @pytest.mark.parametrize("change", ["cancelled session", "revoked purchase", "more capacity", "end of leave"])
 async def test_a_trainer_who_gets_time_back_is_found(world: World, database: Database, change: str) -> None:
-    await world.trainer("trainer-1", weeklyCapacityMinutes=120)
+    await world.trainer("trainer-1", weeklyCapacityMinutes=120 if change == "more capacity" else 240)
     first = await world.purchase("order-1")
     await world.assign(first)
     wish: dict[str, Any] = {"weekdays": [2, 4]} if change == "more capacity" else {}
