@@ -84,11 +84,7 @@ def test_lines_are_short() -> None:
 def test_a_folder_can_be_taken_in_at_a_glance() -> None:
     folders = Counter(module.name.rpartition("/")[0] for module in service_modules() if "__" not in module.name)
     fail_for(
-        (
-            f"{folder} has {modules} modules"
-            for folder, modules in folders.items()
-            if modules > FOLDER_MODULES_MAX and folder not in lists.LARGE_FOLDERS
-        ),
+        (f"{folder} has {modules} modules" for folder, modules in folders.items() if modules > FOLDER_MODULES_MAX),
         f"a folder has {FOLDER_MODULES_MAX} modules at most. In common and engine: what only one service needs belongs"
         " to that service. Elsewhere there is a second idea, which gets a folder of its own:",
     )

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 
 from services.common.codec import SCHEMAS_DIRECTORY
-from services.operations.schema_check import check_schemas
-from services.operations.schema_files import read_versions
-from services.operations.schema_release import release as release_pending
+from services.operations.schemas.check import check_schemas
+from services.operations.schemas.files import read_versions
+from services.operations.schemas.release import release as release_pending
 
 app = typer.Typer(help="The events' Avro schemas.", no_args_is_help=True)
 Directory = Annotated[Path, typer.Option(help="where the schemas are", file_okay=False, exists=True)]

@@ -8,7 +8,6 @@ loops.py              one loop of this service: what goes wrong in a round is co
 topic_reader.py       topics as they are, without a group
 migrations.py         sql/ onto a database;  database_roles.py  the services' roles
 replay/               dead letters back to work, behind `coursepay dlq`
-schema_check.py       does every version of an event read every other?  schema_release.py  a new version
-schema_files.py       the files of schemas/;  schema_shapes.py  what a schema contains
+schemas/              the events' schemas: does every version read every other?
 pages.py              the pages of docs/ that are made from the code
 """

@@ -15,7 +15,7 @@ from services.common.validation import validate
 from services.gateway_api.providers.verified import InvalidSignatureError, VerifiedPayment
 from services.gateway_api.web.problems import Problem
 from services.gateway_api.web.reading import decode_json
-from services.operations.schema_files import read_versions
+from services.operations.schemas.files import read_versions
 from tests.fuzz.mutations import mutant_of
 from tests.fuzz.senders import senders
 from tests.support.payment_providers import callback, razorpay_without_network

@@ -16,9 +16,9 @@ from services.common.events import PaymentSucceeded
 from services.common.settings import PREFIX, Settings, child_environment
 from services.common.topics import Topics
 from services.engine.records import OutgoingRecord, Record
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.planning import make_plan
 from services.operations.replay.execution import Orders, Tools
-from services.operations.replay.filters import Filter
-from services.operations.replay.planning import make_plan
 from services.operations.replay.replaying import Report, Wish, replay_plan
 from services.operations.replay.targets import FIRST_TIER, Target
 from services.operations.topic_reader import read_topics

@@ -37,12 +37,6 @@ SKIPS_ALLOWED_IN: Mapping[str, str] = {
     "tests/integration/sandbox/test_children_never_outlive_their_parent": "only Linux ties a process to its parent",
 }
 
-# More modules than a folder should have.
-LARGE_FOLDERS: Mapping[str, str] = {
-    "services/operations": "samplers, sweeps and tools that nobody waits for",
-    "services/operations/replay": "one path from a dead letter to the proof of its replay, told in its docstring",
-}
-
 # Who may import whom, beside their own package, services.common and services.engine.
 IMPORTS_EVERYTHING = frozenset({"operations", "sandbox", "commands", "cli"})
 
@@ -114,9 +108,9 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/operations/replay/fates": frozenset({"dead_letters", "replay_items"}),
     "services/operations/replay/items": frozenset({"dead_letters", "replay_items", "replay_runs"}),
     "services/operations/replay/lock": frozenset(),
-    "services/operations/replay/overview": frozenset({"dead_letters"}),
+    "services/operations/replay/choosing/overview": frozenset({"dead_letters"}),
     "services/operations/replay/runs": frozenset({"audit_log", "replay_runs"}),
-    "services/operations/replay/standing": frozenset({"dead_letters"}),
+    "services/operations/replay/choosing/standing": frozenset({"dead_letters"}),
     "services/operations/payments_for_a_person": frozenset({"orders", "payment_facts", "payment_tasks", "payments"}),
     "services/operations/stock": frozenset(
         {"audit_log", "dead_letters", "outbox", "sessions_missing", "student_course_purchases", "trainer_allocations"}

@@ -20,10 +20,10 @@ from services.commands.dlq.report import print_plan
 from services.commands.dlq.session import console, print_json, run_verb
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_OK
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.planning import make_plan
 from services.operations.replay.discarding import discard as discard_letters
 from services.operations.replay.execution import Orders, Tools
-from services.operations.replay.filters import Filter
-from services.operations.replay.planning import make_plan
 from services.operations.replay.replaying import Wish
 from services.operations.replay.targets import PARKED
 

@@ -13,13 +13,13 @@ from services.commands.dlq.session import console, print_json, run_verb
 from services.common.runtime import EXIT_OK
 from services.common.topics import Topics
 from services.operations.dead_letter_index import DeadLetterIndex
+from services.operations.replay.choosing.filters import STATUSES, Filter
+from services.operations.replay.choosing.letters import Letter
+from services.operations.replay.choosing.overview import Depth, Histogram, depths, histogram
+from services.operations.replay.choosing.scanning import read_planned, scan_whatever_was_decided
+from services.operations.replay.choosing.standing import Standing, standings
 from services.operations.replay.execution import Tools
-from services.operations.replay.filters import STATUSES, Filter
-from services.operations.replay.letters import Letter
-from services.operations.replay.overview import Depth, Histogram, depths, histogram
 from services.operations.replay.refusals import RefusedError
-from services.operations.replay.scanning import read_planned, scan_whatever_was_decided
-from services.operations.replay.standing import Standing, standings
 from services.operations.replay.steady import steadily
 
 _TOP = 15

@@ -13,7 +13,7 @@ import typer
 from services.common.errors import ConfigurationError
 from services.common.setting_kinds import parse_duration_s
 from services.common.topics import WORKERS
-from services.operations.replay.filters import KINDS, STATUSES, Filter, check_filter
+from services.operations.replay.choosing.filters import KINDS, STATUSES, Filter, check_filter
 from services.operations.replay.refusals import BadFilterError
 
 Worker = Annotated[str, typer.Argument(help=f"one of {', '.join(WORKERS)}", metavar="WORKER")]

@@ -21,11 +21,11 @@ from services.commands.dlq.report import print_plan, print_report, show_progress
 from services.commands.dlq.session import console, run_verb
 from services.common.errors import ConfigurationError
 from services.common.runtime import EXIT_OK
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.plan import Plan, read_plan
+from services.operations.replay.choosing.planning import make_plan
 from services.operations.replay.execution import Orders, Tools
-from services.operations.replay.filters import Filter
 from services.operations.replay.guards import StopOn, parse_stop_on
-from services.operations.replay.plan import Plan, read_plan
-from services.operations.replay.planning import make_plan
 from services.operations.replay.refusals import BadFilterError
 from services.operations.replay.replaying import Wish, replay_plan, resume_run
 from services.operations.replay.runs import find_run

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from services.commands.dlq.session import console, print_json
 from services.common.runtime import EXIT_OK
-from services.operations.replay.plan import Plan
+from services.operations.replay.choosing.plan import Plan
 from services.operations.replay.refusals import EXIT_GUARD, EXIT_PARTIAL
 from services.operations.replay.replaying import Report, Wish, items_of, report_json
 from services.operations.replay.targets import ORIGIN, PARKED

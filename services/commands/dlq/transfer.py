@@ -14,9 +14,9 @@ from services.commands.dlq.options import Json, Worker, check_worker, takes_filt
 from services.commands.dlq.session import console, print_json, run_verb
 from services.common.runtime import EXIT_OK
 from services.common.topics import Topics
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.scanning import scan_whatever_was_decided
 from services.operations.replay.execution import Tools
-from services.operations.replay.filters import Filter
-from services.operations.replay.scanning import scan_whatever_was_decided
 from services.operations.replay.transfer import from_lines, to_line
 
 _CHUNK_RECORDS = 500

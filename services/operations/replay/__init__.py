@@ -1,10 +1,7 @@
 """Dead letters back to work: find out, plan, replay, prove. The same code behind `coursepay dlq` and the console.
 
 The path of a replay, in order:
-letters.py      a record of a dead-letter topic, with what its headers and its event say
-expressions.py  `--where`, compiled from an allow-list;  filters.py  which letters, frozen;  scanning.py  reading them
-standing.py     what the table dead_letters says of them: decided, replayed, done
-plan.py         the frozen list and its digest;  planning.py  a filter resolved into a plan
+choosing/       which letters, frozen into a plan
 targets.py      where a letter goes, and which headers it takes along
 runs.py         replay_runs, one link of a chain each (chain.py);  items.py  replay_items, what became of each record
 lock.py         one run per topic;  steady.py  steps that lost a race
@@ -12,7 +9,7 @@ recovery.py     what was on its way when a run died
 execution.py    the run: paced, guarded (pace.py, guards.py), in acknowledged steps
 replaying.py    begin, resume and end one;  fates.py  what became of its records: done, back, pending
 whereabouts.py  how far Kafka says they are
-discarding.py   a decision instead;  overview.py  depths and histograms;  transfer.py  export and import
+discarding.py   a decision instead;  transfer.py  export and import
 audit.py        all runs, and whether the chain holds;  counting.py  the metric
 refusals.py     the errors, by exit code
 """

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from services.common.database import Database
-from services.operations.replay.letters import Place
-from services.operations.replay.plan import Plan
-from services.operations.replay.standing import settle_letters
+from services.operations.replay.choosing.letters import Place
+from services.operations.replay.choosing.plan import Plan
+from services.operations.replay.choosing.standing import settle_letters
 from services.operations.replay.steady import steadily
 
 _CHUNK_LETTERS = 1_000

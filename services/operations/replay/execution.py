@@ -19,16 +19,16 @@ from services.common.topics import Topics
 from services.engine.producer import KafkaClientError, Producer
 from services.engine.records import OutgoingRecord, Record
 from services.operations.dead_letter_index import DeadLetterIndex
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.letters import digest_of
+from services.operations.replay.choosing.scanning import read_planned
+from services.operations.replay.choosing.standing import settle_letters, standings
 from services.operations.replay.fates import Seen, look_at
-from services.operations.replay.filters import Filter
 from services.operations.replay.guards import GuardTrippedError, StopOn, check_canary
 from services.operations.replay.items import Item, mark_sending, planned_items, settle_items
-from services.operations.replay.letters import digest_of
 from services.operations.replay.lock import Session
 from services.operations.replay.pace import Pace, wait_unless
 from services.operations.replay.runs import Run, State
-from services.operations.replay.scanning import read_planned
-from services.operations.replay.standing import settle_letters, standings
 from services.operations.replay.steady import steadily
 from services.operations.replay.targets import PARKED, replayed
 from services.operations.replay.whereabouts import Trail

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.common.database import Transaction
 from services.operations.replay.chain import items_digest
-from services.operations.replay.letters import Place
+from services.operations.replay.choosing.letters import Place
 from services.operations.replay.runs import Counts
 from services.operations.replay.targets import Target
 

@@ -15,6 +15,8 @@ from uuid import UUID
 from services.common.database import Transaction
 from services.common.settings import Settings
 from services.common.topics import EVENT_TOPICS, Topics
+from services.operations.replay.choosing.letters import identity_of
+from services.operations.replay.choosing.standing import Settled, settle_letters
 from services.operations.replay.items import (
     Item,
     Untold,
@@ -24,10 +26,8 @@ from services.operations.replay.items import (
     settle_items,
     untold_items,
 )
-from services.operations.replay.letters import identity_of
 from services.operations.replay.lock import Session
 from services.operations.replay.runs import find_run, reseal_run
-from services.operations.replay.standing import Settled, settle_letters
 from services.operations.replay.targets import FIRST_TIER, ORIGIN, PARKED
 from services.operations.topic_reader import offsets_since, stream_records
 

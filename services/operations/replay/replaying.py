@@ -9,11 +9,11 @@ from typing import Any
 from services.common.database import Transaction, translated_errors
 from services.common.errors import RecordError
 from services.common.topics import Topics
+from services.operations.replay.choosing.plan import Plan
 from services.operations.replay.execution import Ended, Observe, Orders, Tools, execute, watch
 from services.operations.replay.fates import Seen
 from services.operations.replay.items import Item, add_items, count_decided, count_items, counts_from, finished_digest
 from services.operations.replay.lock import Session, hold_topic
-from services.operations.replay.plan import Plan
 from services.operations.replay.recovery import recover
 from services.operations.replay.refusals import RefusedError, RunCutOffError
 from services.operations.replay.runs import (

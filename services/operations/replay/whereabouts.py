@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.engine.records import Partition
-from services.operations.replay.letters import identity_of
+from services.operations.replay.choosing.letters import identity_of
 from services.operations.replay.recovery import CLOCK_SLACK_MS
 from services.operations.replay.runs import Run
 from services.operations.replay.targets import ORIGIN

@@ -10,8 +10,8 @@ import pytest
 
 from services.common.codec import SCHEMAS_DIRECTORY
 from services.common.errors import ConfigurationError
-from services.operations.schema_check import check_schemas
-from services.operations.schema_release import release
+from services.operations.schemas.check import check_schemas
+from services.operations.schemas.release import release
 
 Change = Callable[[Any], object]
 

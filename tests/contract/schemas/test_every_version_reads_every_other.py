@@ -7,8 +7,8 @@ import pytest
 
 from services.common.codec import EncodedEvent, load_codec
 from services.common.events import EVENT_TYPES
-from services.operations.schema_check import check_schemas
-from services.operations.schema_files import Version, read_versions
+from services.operations.schemas.check import check_schemas
+from services.operations.schemas.files import Version, read_versions
 
 VERSIONS = read_versions()
 CODEC = load_codec()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.common.codec import EncodedEvent, load_codec
 from services.common.errors import PoisonError, TransientError
 from services.common.validation import validate
-from services.operations.schema_files import read_versions
+from services.operations.schemas.files import read_versions
 from tests.support.events import payment_succeeded
 
 CODEC = load_codec()

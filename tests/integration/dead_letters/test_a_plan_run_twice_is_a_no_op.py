@@ -6,10 +6,10 @@ import pytest
 
 from services.commands.dlq.report import closing_line
 from services.common.settings import Settings
-from services.operations.replay.filters import Filter
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.plan import read_plan
+from services.operations.replay.choosing.planning import make_plan
 from services.operations.replay.lock import hold_topic
-from services.operations.replay.plan import read_plan
-from services.operations.replay.planning import make_plan
 from services.operations.replay.refusals import RefusedError
 from services.operations.replay.replaying import replay_plan
 from tests.support.dead_letters import (

@@ -5,8 +5,8 @@ import asyncpg
 
 from services.common.limits import LOCK_TIMEOUT_S
 from services.common.settings import Settings
-from services.operations.replay.filters import Filter
-from services.operations.replay.planning import make_plan
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.planning import make_plan
 from services.operations.replay.replaying import replay_plan
 from services.operations.topic_reader import read_topics
 from tests.support.dead_letters import (

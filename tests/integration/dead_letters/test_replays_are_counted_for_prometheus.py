@@ -4,10 +4,10 @@ from dataclasses import replace
 from services.common.metrics import REPLAY_RESULTS, Metrics
 from services.common.settings import Settings
 from services.common.topics import Topics
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.planning import make_plan
 from services.operations.replay.counting import ReplayCounter
 from services.operations.replay.execution import Tools
-from services.operations.replay.filters import Filter
-from services.operations.replay.planning import make_plan
 from services.operations.replay.replaying import replay_plan
 from tests.support.dead_letters import FAST, WISH, WORKER, bury, buy, opened, replay, wish
 

@@ -10,7 +10,7 @@ import pytest
 from services.common.events import PaymentAdjusted, PaymentSucceeded
 from services.common.settings import Settings
 from services.engine.outcomes import Batched
-from services.operations.replay.plan import read_plan
+from services.operations.replay.choosing.plan import read_plan
 from services.purchase_worker.handler import PurchaseHandler
 from tests.support.dead_letters import Ran, execute_sql, fetch, run_dlq
 from tests.support.engine import dead_letters, put, record_of, running_worker

@@ -6,8 +6,8 @@ from services.commands.dlq.options import make_filter, parse_place, parse_time_m
 from services.common.codec import load_codec
 from services.common.errors import ConfigurationError
 from services.engine.records import Record
-from services.operations.replay.filters import Filter, check_filter, matcher
-from services.operations.replay.letters import Letter
+from services.operations.replay.choosing.filters import Filter, check_filter, matcher
+from services.operations.replay.choosing.letters import Letter
 from services.operations.replay.refusals import BadFilterError
 from tests.support.events import payment_succeeded
 from tests.support.kafka import text_headers

@@ -1,8 +1,8 @@
 import orjson
 import pytest
 
-from services.operations.replay.filters import Filter
-from services.operations.replay.plan import Plan, PlannedItem, read_plan
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.plan import Plan, PlannedItem, read_plan
 from services.operations.replay.refusals import BadFilterError, RefusedError
 
 PLAN = Plan(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.operations.replay.expressions import CHARACTERS_MAX, compile_where
-from services.operations.replay.filters import NAMES
+from services.operations.replay.choosing.expressions import CHARACTERS_MAX, compile_where
+from services.operations.replay.choosing.filters import NAMES
 from services.operations.replay.refusals import BadFilterError
 
 SEEN: dict[str, Any] = {

@@ -14,7 +14,7 @@ import orjson
 from services.common.codec import SCHEMAS_DIRECTORY, WRITER_VERSIONS, EncodedEvent, load_codec
 from services.common.errors import ConfigurationError, PoisonError
 from services.common.validation import validate
-from services.operations.schema_files import (
+from services.operations.schemas.files import (
     Version,
     find_version,
     missing_events,
@@ -22,7 +22,7 @@ from services.operations.schema_files import (
     read_released,
     read_versions,
 )
-from services.operations.schema_shapes import Json, field_paths, find_memory_bombs, logical_types
+from services.operations.schemas.shapes import Json, field_paths, find_memory_bombs, logical_types
 
 
 def check_schemas(directory: Path = SCHEMAS_DIRECTORY) -> list[str]:

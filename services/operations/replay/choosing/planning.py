@@ -10,12 +10,12 @@ from services.common.database import Database
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.operations.dead_letter_index import DeadLetterIndex
-from services.operations.replay.filters import Filter
-from services.operations.replay.letters import Letter
-from services.operations.replay.plan import Plan, PlannedItem
+from services.operations.replay.choosing.filters import Filter
+from services.operations.replay.choosing.letters import Letter
+from services.operations.replay.choosing.plan import Plan, PlannedItem
+from services.operations.replay.choosing.scanning import scan
+from services.operations.replay.choosing.standing import Standing, standings
 from services.operations.replay.refusals import RefusedError
-from services.operations.replay.scanning import scan
-from services.operations.replay.standing import Standing, standings
 from services.operations.replay.steady import steadily
 
 _ASK_LETTERS = 1_000

@@ -11,8 +11,8 @@ import orjson
 
 from services.common.codec import SCHEMAS_DIRECTORY
 from services.common.errors import ConfigurationError
-from services.operations.schema_check import check_schemas
-from services.operations.schema_files import (
+from services.operations.schemas.check import check_schemas
+from services.operations.schemas.files import (
     IDS,
     RELEASED,
     Version,

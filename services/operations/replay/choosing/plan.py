@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from services.common.topics import WORKERS
-from services.operations.replay.filters import Filter
+from services.operations.replay.choosing.filters import Filter
 from services.operations.replay.refusals import BadFilterError, RefusedError
 
 VERSION = 1

@@ -7,8 +7,8 @@ from services.common.codec import Codec
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.engine.records import Record
-from services.operations.replay.filters import Filter, matcher
-from services.operations.replay.letters import Letter, Place
+from services.operations.replay.choosing.filters import Filter, matcher
+from services.operations.replay.choosing.letters import Letter, Place
 from services.operations.replay.refusals import BadFilterError, RefusedError
 from services.operations.topic_reader import offsets_since, read_ends, stream_records
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from services.common.database import Transaction
 from services.operations.dead_letters import IS_DONE
-from services.operations.replay.letters import Place
+from services.operations.replay.choosing.letters import Place
 
 Settled = Literal["replayed", "parked", "discarded"]
 _STANDINGS = f"""

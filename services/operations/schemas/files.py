@@ -16,7 +16,7 @@ import orjson
 
 from services.common.codec import SCHEMAS_DIRECTORY
 from services.common.events import EVENT_TYPES
-from services.operations.schema_shapes import Json
+from services.operations.schemas.shapes import Json
 
 IDS = "ids.json"
 RELEASED = "released.json"

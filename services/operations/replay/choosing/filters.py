@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from services.common.errors import ErrorKind
-from services.operations.replay.expressions import compile_where
-from services.operations.replay.letters import UNKNOWN, Letter
+from services.operations.replay.choosing.expressions import compile_where
+from services.operations.replay.choosing.letters import UNKNOWN, Letter
 from services.operations.replay.refusals import BadFilterError
 
 STATUSES = ("unresolved", "replayed", "resolved", "parked", "discarded")

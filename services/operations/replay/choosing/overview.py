@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from services.common.database import Database, Row
 from services.common.settings import Settings
 from services.common.topics import WORKERS, Topics
-from services.operations.replay.letters import UNKNOWN, Letter
+from services.operations.replay.choosing.letters import UNKNOWN, Letter
 from services.operations.topic_reader import offsets_since, read_ends
 
 _HOUR_MS = 3600 * 1000
