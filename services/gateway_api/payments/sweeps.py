@@ -68,6 +68,8 @@ class Found:
 async def run_sweeps(dependencies: Dependencies, drained: asyncio.Event) -> None:
     """Until `drained`. Any number of gateways share the work."""
     recorder = open_recorder(dependencies)
+    # A shop that wants it sooner is not kept waiting by a poll that is longer.
+    poll_s = min(SWEEPS_POLL_S, dependencies.settings.sweep_interval_s)
     while not drained.is_set():
         try:
             await sweep_due(dependencies, recorder)
@@ -77,7 +79,7 @@ async def run_sweeps(dependencies: Dependencies, drained: asyncio.Event) -> None
         with suppress(RecordError):
             await _show_ages(dependencies)
         try:
-            async with asyncio.timeout(SWEEPS_POLL_S):
+            async with asyncio.timeout(poll_s):
                 await drained.wait()
         except TimeoutError:
             continue

@@ -82,6 +82,18 @@ async def test_pages_show_everything_once_newest_first(gateway: Gateway, databas
     assert len(whole) == len(moments)
 
 
+async def test_somebody_elses_cursor_shows_what_is_ones_own(gateway: Gateway, database_url: str) -> None:
+    for number in range(3):
+        order = await place_order(gateway, key=f"key-{number}")
+        await _pay(database_url, order["orderId"], NOW - timedelta(hours=number))
+    cursor = (await _get(gateway, "purchases", "?limit=1"))["nextCursor"]
+    stranger = gateway.headers(Role.STUDENT, subject="student-2")
+    for student_id, expected in (("student-2", (200, [])), (STUDENT, (404, None))):
+        path = f"/api/v1/students/{student_id}/purchases?cursor={cursor}"
+        status, told = await gateway.call("GET", path, headers=stranger)
+        assert (status, told.get("items")) == expected
+
+
 async def test_a_limit_or_cursor_that_is_none_is_422(gateway: Gateway) -> None:
     queries = (
         "limit=0",

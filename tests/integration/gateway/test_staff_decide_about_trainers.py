@@ -1,5 +1,5 @@
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import pytest
@@ -42,6 +42,31 @@ async def test_a_frozen_purchase_is_on_nobodys_list_until_it_is_active_again(
             _, page = await ask(gateway, "GET", "/allocations?status=pending")
             listed.append([item["orderId"] for item in page["items"]])
     assert listed == [[], [purchase]]
+
+
+async def test_of_several_purchases_the_oldest_without_an_approved_allocation_is_tried(
+    gateway: Gateway, purchase: str, database_url: str
+) -> None:
+    older = await add_purchase(database_url, "legacy-0")
+    await put_trainer(gateway)
+    tried = []
+    async with owner_connection(database_url) as connection:
+        await connection.execute(
+            "UPDATE student_course_purchases SET purchase_date = purchase_date - interval '9 days' WHERE order_id = $1",
+            older,
+        )
+        for _ in range(2):
+            told = await _retry(gateway)
+            tried.append(
+                await connection.fetchrow(
+                    "SELECT bought.order_id, allocation.status FROM trainer_allocations allocation"
+                    " JOIN student_course_purchases bought ON bought.id = allocation.purchase_id"
+                    " WHERE allocation.id = $1",
+                    UUID(told["allocationId"]),
+                )
+            )
+    assert [row["order_id"] for row in tried] == [older, purchase]
+    assert tried[0]["status"] == "approved"
 
 
 async def test_a_trainer_who_comes_later_is_found_and_announced_once(

@@ -24,6 +24,14 @@ async def test_a_valid_signature_is_never_limited(gateway: Gateway) -> None:
     assert (status, told["type"]) in {(429, "/problems/rate-limited"), (401, "/problems/invalid-signature")}
 
 
+async def test_webhooks_that_no_secret_signed_are_counted_by_provider(gateway: Gateway) -> None:
+    for provider, header in (("razorpay", "X-Razorpay-Signature"), ("stripe", "Stripe-Signature")):
+        path, headers = f"/api/v1/webhooks/{provider}", {header: "t=1,v1=" + "0" * 64}
+        assert (await gateway.call("POST", path, data=b"{}", headers=headers))[0] == 400
+        registry = gateway.dependencies.metrics.registry
+        assert registry.get_sample_value("coursepay_bad_webhook_signatures_total", {"provider": provider}) == 1
+
+
 async def test_a_registry_that_is_away_delays_publishing_only(settings: Settings, tmp_path: Path) -> None:
     url = settings.required_database_url()
     away = "http://127.0.0.1:9"

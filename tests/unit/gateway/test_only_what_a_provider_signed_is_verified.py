@@ -1,13 +1,19 @@
 """Signatures: what is genuine, what is not, and that nonsense is only ever not genuine."""
 
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
+from services.common.settings import Settings
 from services.gateway_api.payments.state import Meaning
-from services.gateway_api.providers import InvalidSignatureError, Proof, VerifiedPayment
+from services.gateway_api.providers import InvalidSignatureError, Proof, VerifiedPayment, load_providers
+from services.gateway_api.providers.calls import ProviderApi
+from services.gateway_api.providers.razorpay import Razorpay
+from services.gateway_api.providers.stripe import Stripe
 from services.gateway_api.providers.verified import check_hmac
 from tests.support.payment_providers import (
     NOW,
@@ -45,6 +51,36 @@ def test_an_old_secret_is_live_and_told_apart() -> None:
     assert provider.read_callback(callback("order_1", "pay_1", secret=OLD_KEY_SECRET), b"").proof.position == 2
     with pytest.raises(InvalidSignatureError):
         provider.read_callback(callback("order_1", "pay_1", secret=b"another"), b"")
+
+
+def test_a_webhook_may_be_signed_with_either_live_secret() -> None:
+    """For the day on which one takes the other's place."""
+    body, no_api = razorpay_event("ping"), cast("ProviderApi", None)
+    razorpay = Razorpay(no_api, key_id="id", key_secrets=(b"k",), webhook_secrets=(b"new", b"old"))
+    stripe = Stripe(no_api, webhook_secrets=(b"new", b"old"), clock=lambda: NOW)
+    for position, secret in enumerate((b"new", b"old"), start=1):
+        assert razorpay.read_webhook(webhook_headers(body, secret=secret), body).proof.position == position
+        assert stripe.read_webhook(stripe_headers(body, secret=secret), body).proof.position == position
+    with pytest.raises(InvalidSignatureError):
+        razorpay.read_webhook(webhook_headers(body, secret=b"older"), body)
+    with pytest.raises(InvalidSignatureError):
+        stripe.read_webhook(stripe_headers(body, secret=b"older"), body)
+
+
+SECRETS = {
+    "razorpay": {"razorpay_key_id": "id", "razorpay_key_secrets": "a", "razorpay_webhook_secrets": "b"},
+    "stripe": {"stripe_api_key": "a", "stripe_webhook_secrets": "b"},
+}
+
+
+@pytest.mark.parametrize("name", list(SECRETS))
+def test_a_provider_that_lacks_a_secret_is_off(name: str) -> None:
+    given = {setting: SecretStr(value) if value != "id" else value for setting, value in SECRETS[name].items()}
+    nobody, http = Settings(), cast("aiohttp.ClientSession", None)
+    assert list(load_providers(nobody.model_copy(update=given), http)) == [name]
+    for missing in given:
+        lacking = {setting: value for setting, value in given.items() if setting != missing}
+        assert not load_providers(nobody.model_copy(update=lacking), http)
 
 
 def test_a_separator_inside_an_id_cannot_share_a_signature() -> None:

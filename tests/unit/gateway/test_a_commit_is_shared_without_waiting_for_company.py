@@ -1,0 +1,87 @@
+"""The group commit by itself: how much it takes at once, and that it never waits for more to come."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
+
+from services.common.database import Database, Transaction
+from services.common.limits import DELIVERY_TIMEOUT_S
+from services.gateway_api.limits import OUTBOX_LEASE_S, RECORDING_FACTS_MAX
+from services.gateway_api.payments.recording import Recorder
+from services.gateway_api.payments.rows import Recorded, Told
+from services.gateway_api.payments.writes import Writer, _lock
+from services.gateway_api.providers import VerifiedPayment
+from tests.support.payment_providers import callback, razorpay_without_network
+
+
+class ReadyDatabase:
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+
+
+class CountingWriter:
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    async def write(self, _transaction: None, told: Sequence[Told], *, wait: bool) -> list[Recorded]:
+        assert not wait
+        self.batches.append(len(told))
+        # What comes meanwhile gathers for the next one.
+        await asyncio.sleep(0)
+        return [Recorded(order_id="ord_1", new=True) for _ in told]
+
+
+def recorder_with(writer: CountingWriter) -> Recorder:
+    database = cast("Database", ReadyDatabase())
+    return Recorder(database, cast("Writer", writer), asyncio.Event(), connections_max=8)
+
+
+def fact(number: int) -> VerifiedPayment:
+    said = razorpay_without_network().read_callback(callback(f"order_{number}", f"pay_{number}"), b"%d" % number)
+    assert isinstance(said, VerifiedPayment)
+    return said
+
+
+async def test_a_commit_takes_no_more_than_its_limit() -> None:
+    writer = CountingWriter()
+    recorder = recorder_with(writer)
+    await asyncio.gather(*(recorder.record(fact(number)) for number in range(2 * RECORDING_FACTS_MAX + 1)))
+    assert RECORDING_FACTS_MAX == 128
+    assert writer.batches == [128, 128, 1]
+
+
+async def test_a_lone_request_waits_for_nothing() -> None:
+    writer = CountingWriter()
+    recording = asyncio.create_task(recorder_with(writer).record(fact(1)))
+    # Turns of the loop, in which no time needs to pass.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert recording.done()
+    assert writer.batches == [1]
+
+
+class Asked:
+    """What a statement was sent with."""
+
+    statement: str = ""
+    arguments: tuple[object, ...] = ()
+
+    async def fetch(self, statement: str, *arguments: object) -> list[object]:
+        self.statement, self.arguments = statement, arguments
+        return []
+
+
+async def test_payment_rows_are_locked_in_one_order_whoever_came_first() -> None:
+    told = [Told(fact=fact(number), traceparent=None) for number in (3, 1, 2)]
+    for wait in (True, False):
+        asked = Asked()
+        await _lock(cast("Transaction", asked), told, wait=wait)
+        assert asked.arguments == (["razorpay"] * 3, ["order_1", "order_2", "order_3"])
+        assert "ORDER BY orders.order_id\n   FOR UPDATE OF payments" in asked.statement
+
+
+def test_a_lease_of_the_outbox_outlives_the_delivery_of_its_records() -> None:
+    # Else a second relay would send what the first one still may.
+    assert OUTBOX_LEASE_S > DELIVERY_TIMEOUT_S
