@@ -57,13 +57,10 @@ async def test_of_several_purchases_the_oldest_without_an_approved_allocation_is
         )
         for _ in range(2):
             told = await _retry(gateway)
-            tried.append(
-                await connection.fetchrow(
-                    "SELECT bought.order_id, allocation.status FROM trainer_allocations allocation"
-                    " JOIN student_course_purchases bought ON bought.id = allocation.purchase_id"
-                    " WHERE allocation.id = $1",
-                    UUID(told["allocationId"]),
-                )
+            tried += await connection.fetch(
+                "SELECT bought.order_id, allocation.status FROM trainer_allocations allocation"
+                " JOIN student_course_purchases bought ON bought.id = allocation.purchase_id WHERE allocation.id = $1",
+                UUID(told["allocationId"]),
             )
     assert [row["order_id"] for row in tried] == [older, purchase]
     assert tried[0]["status"] == "approved"
