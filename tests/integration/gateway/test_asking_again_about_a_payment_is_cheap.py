@@ -80,3 +80,14 @@ def _payment(status: str, allocation: str | None = None) -> PaymentAnswer:
         "confirmed_at": None, "purchase": None, "allocation": found,
     }  # fmt: skip
     return PaymentAnswer.model_validate(values, by_name=True)
+
+
+async def test_a_connection_that_is_given_back_costs_no_statement(gateway: Gateway) -> None:
+    database = gateway.dependencies.database
+    async with database.connection() as connection:
+        marked = await connection.fetchval("SELECT pg_backend_pid() FROM set_config('coursepay.mark', 'left', false)")
+    # asyncpg's own reset, a statement for each request, would have wiped it out.
+    async with database.connection() as connection:
+        row = await connection.fetchrow("SELECT pg_backend_pid(), current_setting('coursepay.mark', true)")
+    assert row is not None
+    assert tuple(row) == (marked, "left")
