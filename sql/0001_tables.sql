@@ -79,8 +79,10 @@ CREATE TABLE payments (
     CONSTRAINT status_fits_acceptance CHECK (status = 'review'
         OR (confirmed_at IS NULL) = (status IN ('created', 'failed')))
 ) WITH (fillfactor = 80);
+
 -- One payment pays one order.
 CREATE UNIQUE INDEX one_order_per_payment ON payments (provider, payment_id) WHERE payment_id IS NOT NULL;
+CREATE INDEX payments_in_review ON payments (created_at, order_id) WHERE status = 'review';
 
 -- What a provider said, exactly as received, and what made it genuine. Appended only. A fact about an order that we do
 -- not know (order_id is null) is kept as well: whoever finds the order later finds its facts.
@@ -89,7 +91,7 @@ CREATE TABLE payment_facts (
     order_id text,
     provider text NOT NULL
         CONSTRAINT provider_is_an_id CHECK (provider !~ '[^A-Za-z0-9_-]' AND length(provider) BETWEEN 1 AND 64),
-    source text NOT NULL CONSTRAINT source_is_known CHECK (source IN ('callback', 'webhook', 'fetch')),
+    source text NOT NULL CONSTRAINT source_is_known CHECK (source IN ('callback', 'webhook', 'fetch', 'staff')),
     provider_event_id text
         CONSTRAINT provider_event_id_has_a_length CHECK (length(provider_event_id) BETWEEN 1 AND 255),
     provider_order_id text,
@@ -110,17 +112,24 @@ CREATE TABLE payment_facts (
     occurred_at timestamptz,
     received_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+
 -- A fact is a duplicate by any of these three; INSERT .. ON CONFLICT DO NOTHING meets them all. Two partial refunds of
 -- one payment are two entities, so two facts.
 CREATE UNIQUE INDEX one_fact_per_provider_event ON payment_facts (provider, provider_event_id)
     WHERE provider_event_id IS NOT NULL;
 CREATE UNIQUE INDEX one_fact_per_body ON payment_facts (provider, body_sha256);
+
 -- With the order: a forged pair of ids must not make the genuine one a duplicate.
 CREATE UNIQUE INDEX one_fact_per_change
     ON payment_facts (provider, entity_id, event, status, cumulative, provider_order_id)
     NULLS NOT DISTINCT WHERE entity_id IS NOT NULL;
 CREATE INDEX payment_facts_of_order ON payment_facts (order_id, id);
 CREATE INDEX payment_facts_without_order ON payment_facts (provider, provider_order_id) WHERE order_id IS NULL;
+
+-- A refund or a dispute may name its payment and no order.
+CREATE INDEX payment_facts_without_order_of_payment ON payment_facts (provider, payment_id) WHERE order_id IS NULL;
+CREATE INDEX captures_without_order ON payment_facts (received_at) WHERE order_id IS NULL AND status = 'captured';
+CREATE INDEX refunds_failed ON payment_facts (order_id, payment_id) WHERE status = 'refund_failed';
 
 -- Events that wait for Kafka: the bare Avro body with what is needed to frame it. Claimed by a lease on this clock.
 CREATE TABLE outbox (
@@ -145,6 +154,7 @@ CREATE TABLE outbox (
     CONSTRAINT a_lease_has_a_token CHECK ((lease_until IS NULL) = (lease_token IS NULL))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 10000);
+
 -- The claim walks this, and asks one_event_per_order_seq for an earlier row of the same order.
 CREATE INDEX outbox_waiting ON outbox (due_at, id) WHERE published_at IS NULL;
 CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
@@ -170,6 +180,23 @@ CREATE TABLE payment_tasks (
 CREATE UNIQUE INDEX one_open_task ON payment_tasks (order_id, kind, subject) WHERE done_at IS NULL;
 CREATE INDEX payment_tasks_waiting ON payment_tasks (due_at) WHERE done_at IS NULL;
 CREATE INDEX payment_tasks_of_order ON payment_tasks (order_id);
+CREATE INDEX payment_tasks_given_up ON payment_tasks (done_at) WHERE done_at IS NOT NULL AND last_error IS NOT NULL;
+
+-- One row for each provider: up to when all that it knows was compared, and who does the next.
+CREATE TABLE provider_sweeps (
+    provider text PRIMARY KEY
+        CONSTRAINT provider_is_an_id CHECK (provider !~ '[^A-Za-z0-9_-]' AND length(provider) BETWEEN 1 AND 64),
+    due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    swept_until timestamptz,
+    -- Of the last sweep: facts that nobody had told, and payments that took money for no order of ours.
+    facts_found integer NOT NULL DEFAULT 0 CONSTRAINT facts_found_counts CHECK (facts_found >= 0),
+    strangers_found integer NOT NULL DEFAULT 0 CONSTRAINT strangers_found_counts CHECK (strangers_found >= 0),
+    lease_until timestamptz,
+    lease_token uuid,
+    -- Since when there is anything to compare.
+    known_since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT a_lease_has_a_token CHECK ((lease_until IS NULL) = (lease_token IS NULL))
+) WITH (fillfactor = 50);
 
 -- The answer of a request that a caller may repeat. status is null while it runs.
 CREATE TABLE idempotency_keys (

@@ -111,9 +111,18 @@ CREATE TABLE trainer_allocations (
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- The last look for a trainer; later than decided_at when it found no more than the one before.
     tried_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- After a try that failed, which is not a look that found nobody.
+    aside_until timestamptz,
+    -- What a pending asks of every trainer, as the last look for one saw it. Minutes null: not known; online and gender
+    -- null: either will do.
+    wanted_minutes integer,
+    wanted_half_hours bit(336),
+    wanted_online boolean,
+    wanted_gender text,
     -- first_session_at may be null in rows that came with a migration of older purchases.
     CONSTRAINT approved_has_a_trainer CHECK (status <> 'approved' OR trainer_id IS NOT NULL)
 ) WITH (fillfactor = 70);
+
 -- A second event of a purchase ends here.
 CREATE UNIQUE INDEX one_live_allocation_per_purchase ON trainer_allocations (purchase_id) WHERE status <> 'cancelled';
 CREATE INDEX allocations_of_purchase ON trainer_allocations (purchase_id, created_at);
@@ -121,6 +130,8 @@ CREATE INDEX allocations_pending ON trainer_allocations (created_at, id) WHERE s
 CREATE INDEX allocations_pending_of_course ON trainer_allocations (course_id, created_at) WHERE status = 'pending';
 CREATE INDEX allocations_counted_as_load ON trainer_allocations (trainer_id)
     WHERE status = 'approved' AND released_at IS NULL;
+CREATE INDEX allocations_with_a_shortfall ON trainer_allocations (purchase_id)
+    WHERE status = 'approved' AND reason ? 'shortfall';
 
 -- Minutes only, so the result is the same in every time zone setting: that makes it immutable, which `timestamptz -
 -- interval` in general is not. PL/pgSQL, because a function in SQL that cannot be inlined costs six times as much.
@@ -165,7 +176,6 @@ CREATE TABLE tutoring_sessions (
         WHERE (status IN ('scheduled', 'completed'))
 ) WITH (fillfactor = 85);
 CREATE INDEX sessions_of_student ON tutoring_sessions (student_id, starts_at);
-CREATE INDEX sessions_scheduled_by_end ON tutoring_sessions (ends_at) WHERE status = 'scheduled';
 
 -- Written by the triggers of 0003 only.
 CREATE TABLE student_course_progress (

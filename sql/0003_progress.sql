@@ -51,6 +51,7 @@ END $$;
 
 CREATE TRIGGER only_triggers_write BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON student_course_progress
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_direct_progress();
+
 -- Else session_replication_role = replica would open the door.
 ALTER TABLE student_course_progress ENABLE ALWAYS TRIGGER only_triggers_write;
 
@@ -135,8 +136,10 @@ END $$;
 
 CREATE TRIGGER inserts_are_counted AFTER INSERT ON tutoring_sessions
 REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_progress();
+
 CREATE TRIGGER updates_are_counted AFTER UPDATE ON tutoring_sessions
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION count_progress();
+
 CREATE TRIGGER deletes_are_counted AFTER DELETE ON tutoring_sessions
 REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION count_progress();
 

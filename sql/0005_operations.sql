@@ -45,9 +45,17 @@ CREATE TABLE dead_letters (
 ) WITH (fillfactor = 85);
 CREATE INDEX dead_letters_unresolved ON dead_letters (worker, fingerprint) WHERE status = 'unresolved';
 CREATE INDEX dead_letters_of_order ON dead_letters (order_id, worker);
+
 -- A record may reach the dead-letter topic twice (a worker died between writing and committing): copies are found here.
 CREATE INDEX dead_letters_copies ON dead_letters (worker, origin_topic, origin_partition, origin_offset, replay_id);
 CREATE INDEX dead_letters_by_time ON dead_letters (worker, dead_at);
+
+-- Which topic the index is of: one of the same name may have been made anew.
+CREATE TABLE dead_letter_topics (
+    topic text PRIMARY KEY,
+    -- As Kafka calls it. Null: what is indexed is of a topic that is gone.
+    topic_id text
+);
 
 CREATE TABLE replay_runs (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -115,6 +123,7 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_by_time ON audit_log (at);
 CREATE INDEX audit_log_of_target ON audit_log (target, at);
+CREATE INDEX audit_log_of_unserved_purchases ON audit_log (at) WHERE action = 'purchase.expired_unserved';
 
 -- Only the digest of a key is kept; the key is shown once, when it is made.
 CREATE TABLE api_keys (

@@ -193,14 +193,17 @@ $$;
 
 -- The wish of a purchase for `wanted` sessions after now, once for each way to give up what `relaxation` names; null:
 -- as the student said it. In the order in which they are tried: earlier before later, nearer days first.
-CREATE FUNCTION wishes_of(bought student_course_purchases, relaxation text, wanted integer) RETURNS SETOF tutoring_wish
+-- The half hours are those of the wanted dates: after a change of the clocks a spare one may be at an hour at which a
+-- trainer who can take all the wanted ones does not work.
+CREATE FUNCTION wishes_of(bought student_course_purchases, relaxation text, wanted integer)
+RETURNS SETOF tutoring_wish
 LANGUAGE sql STABLE AS $$
     SELECT bought.id, bought.student_id, bought.course_id, online,
            CASE WHEN relaxation = 'gender' THEN NULL ELSE schedule ->> 'preferredGender' END,
            (schedule #>> '{location,latitude}')::double precision,
            (schedule #>> '{location,longitude}')::double precision,
            CASE WHEN relaxation = 'radius' THEN 1.5 ELSE 1 END, slot.duration_minutes * cardinality(slot.weekdays),
-           wanted, CASE WHEN online THEN 0 ELSE 15 END, dates, touched_half_hours(dates), relaxation,
+           wanted, CASE WHEN online THEN 0 ELSE 15 END, dates, touched_half_hours(dates[:wanted]), relaxation,
            moved.minutes, moved.days,
            CASE WHEN schedule -> 'flexibility' ? 'time_60' THEN 60
                 WHEN schedule -> 'flexibility' ? 'time_30' THEN 30 ELSE 0 END, NULL::uuid, NULL::text

@@ -1,5 +1,5 @@
 -- The decisions about an allocation that others ask for: assign, approve, allocate.
--- depends: 0009_assignment
+-- depends: 0011_search
 
 -- migrate: apply
 
@@ -56,10 +56,42 @@ LANGUAGE sql STABLE AS $$
                AND tstzrange(starts_at, ends_at, '[)') && held_by(dates, 0)) AS busy
 $$;
 
+-- A pending that nothing is lacking for any more is over; any other is left as it is.
+CREATE FUNCTION end_pending(live trainer_allocations, decider text) RETURNS trainer_allocations
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF live.status = 'pending' THEN
+        UPDATE trainer_allocations SET status = 'cancelled', decided_by = decider, decided_at = clock_timestamp()
+         WHERE id = live.id
+        RETURNING * INTO live;
+    END IF;
+    RETURN live;
+END
+$$;
+
+-- The wish of a purchase, without all that may be given up when the student allows anything to be.
+CREATE FUNCTION least_asked(bought student_course_purchases, wanted integer) RETURNS tutoring_wish
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    wish tutoring_wish;
+BEGIN
+    SELECT * INTO wish FROM wishes_of(bought, NULL, wanted) LIMIT 1;
+    IF relaxations_of(bought) <> '{}' THEN
+        wish.half_hours := 0::bit(336);
+        wish.online := NULL;
+        wish.gender := NULL;
+    END IF;
+    RETURN wish;
+END
+$$;
+
 -- Under the locks of purchase and student, for an active purchase without an approved allocation.
 -- A named trainer who cannot is refused and nothing is written; when nobody can, the allocation is pending.
-CREATE FUNCTION decide(bought student_course_purchases, live trainer_allocations, only_trainer text, decider text)
-RETURNS assignment_decision
+-- `inactive`: no session is lacking; a pending ends. A look that found no more than the one before is not repeated
+-- within ten seconds, however many trainers get time back.
+CREATE FUNCTION decide(
+    bought student_course_purchases, live trainer_allocations, only_trainer text, decider text
+) RETURNS assignment_decision
 LANGUAGE plpgsql AS $$
 DECLARE
     allocation uuid := COALESCE(live.id, gen_random_uuid());
@@ -67,9 +99,10 @@ DECLARE
     found trainer_search;
     conflicts jsonb;
     why jsonb;
+    wish tutoring_wish;
 BEGIN
     IF wanted <= 0 THEN
-        RETURN decision_about('inactive', bought, live);
+        RETURN decision_about('inactive', bought, end_pending(live, decider));
     END IF;
     found := seek_as_allowed(bought, wanted, only_trainer, allocation, decider);
     IF found.failed IS NULL THEN
@@ -82,15 +115,23 @@ BEGIN
                               conflicts);
     END IF;
     why := explanation(found, smallest_relaxation(bought, wanted, found)) || what_would_help(bought, wanted);
+    wish := least_asked(bought, wanted);
     IF live.reason ->> 'filter' = found.failed THEN
-        UPDATE trainer_allocations SET reason = why, tried_at = clock_timestamp() WHERE id = allocation;
+        UPDATE trainer_allocations
+           SET reason = why, tried_at = clock_timestamp(), aside_until = clock_timestamp() + interval '10 seconds',
+               wanted_minutes = wish.weekly_minutes, wanted_half_hours = wish.half_hours,
+               wanted_online = wish.online, wanted_gender = wish.gender
+         WHERE id = allocation;
         RETURN decision_about('duplicate', bought, live_allocation(bought.id));
     END IF;
-    INSERT INTO trainer_allocations AS earlier (id, purchase_id, student_id, course_id, status, reason, decided_by)
-    VALUES (allocation, bought.id, bought.student_id, bought.course_id, 'pending', why, decider)
+    INSERT INTO trainer_allocations AS earlier (id, purchase_id, student_id, course_id, status, reason, decided_by,
+                                                wanted_minutes, wanted_half_hours, wanted_online, wanted_gender)
+    VALUES (allocation, bought.id, bought.student_id, bought.course_id, 'pending', why, decider,
+            wish.weekly_minutes, wish.half_hours, wish.online, wish.gender)
     ON CONFLICT (id) DO UPDATE
        SET reason = why, decided_by = decider, revision = earlier.revision + 1, decided_at = clock_timestamp(),
-           tried_at = clock_timestamp();
+           tried_at = clock_timestamp(), wanted_minutes = wish.weekly_minutes, wanted_half_hours = wish.half_hours,
+           wanted_online = wish.online, wanted_gender = wish.gender;
     RETURN decision_about('pending', bought, live_allocation(bought.id));
 END
 $$;
@@ -176,5 +217,6 @@ $$;
 GRANT EXECUTE ON FUNCTION assign_trainer(uuid, text) TO coursepay_gateway, coursepay_assignment_worker;
 GRANT EXECUTE ON FUNCTION allocate_trainer(uuid, text, text), approve_allocation(uuid, text, text)
     TO coursepay_gateway;
+GRANT EXECUTE ON FUNCTION sessions_missing(student_course_purchases) TO coursepay_operations;
 
 -- migrate: rollback

@@ -1,5 +1,5 @@
 -- A session is held at another time, by agreement of those who take part.
--- depends: 0017_importing_purchases
+-- depends: 0015_moving_allocations
 
 -- migrate: apply
 

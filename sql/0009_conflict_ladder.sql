@@ -1,7 +1,28 @@
--- A trainer who is busy on a few of the dates is not given up for them.
--- depends: 0013_staff_and_sweeps
+-- A trainer or a student who is busy on a few of the dates is not given up for them.
+-- depends: 0008_candidates
 
 -- migrate: apply
+
+-- The dates of a wish without those on which the student has other sessions, when that is up to one in ten of the
+-- wanted ones; null: more are, or the spare ones are not enough.
+CREATE FUNCTION dates_past_students_own(wish tutoring_wish) RETURNS tstzrange[]
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    free tstzrange[];
+BEGIN
+    IF NOT student_is_busy(wish.student_id, wish.dates[:wish.sessions], wish.without) THEN
+        RETURN wish.dates;
+    END IF;
+    free := ARRAY(SELECT session FROM unnest(wish.dates) AS session
+                   WHERE NOT student_is_busy(wish.student_id, ARRAY[session], wish.without) ORDER BY session);
+    IF cardinality(free) < wish.sessions
+       OR (SELECT count(*) FROM unnest(wish.dates[:wish.sessions]) AS wanted WHERE wanted <> ALL (free))
+          > wish.sessions / 10 THEN
+        RETURN NULL;
+    END IF;
+    RETURN free;
+END
+$$;
 
 -- The dates for a trainer who is busy on up to one in ten of them. Each of those is held on the next free date of the
 -- pattern instead; when the spare dates are not enough, up to an hour beside its time, if the student allows that.

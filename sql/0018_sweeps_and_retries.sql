@@ -1,11 +1,11 @@
--- What time ends holds nobody up and is not silent; sessions without a date are looked at again.
--- depends: 0031_since_when_a_provider_is_known
+-- What only time changes and what is tried again: loads end, purchases expire, pendings are looked at anew.
+-- depends: 0017_adjusted_purchases
 
 -- migrate: apply
 
 -- Allocations whose last session is past stop being load. They are chosen first, without any lock; when somebody else
 -- holds several trainers just now, or one of the purchases, it is for the next time. Returns how many changed.
-CREATE OR REPLACE FUNCTION sweep_allocations(rows_max integer) RETURNS integer
+CREATE FUNCTION sweep_allocations(rows_max integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     chosen uuid[] := ARRAY(
@@ -76,10 +76,36 @@ BEGIN
 END
 $$;
 
-CREATE INDEX audit_log_of_unserved_purchases ON audit_log (at) WHERE action = 'purchase.expired_unserved';
+-- After a try that failed, of a pending or of a shortfall.
+CREATE FUNCTION set_pending_aside(purchase_id uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    UPDATE trainer_allocations waiting SET aside_until = clock_timestamp() + interval '1 minute'
+     WHERE waiting.purchase_id = set_pending_aside.purchase_id AND status <> 'cancelled'
+$$;
 
-CREATE INDEX allocations_with_a_shortfall ON trainer_allocations (purchase_id)
-    WHERE status = 'approved' AND reason ? 'shortfall';
+-- The purchases whose pending allocation deserves another try, the longest untried first: a trainer of the course who
+-- may fit came, was replaced or got time back since the last look, or that look is an hour old (leave ends, dates move
+-- on). Whether a trainer fits is judged by what cannot be given up: capacity, and, unless the student allows something
+-- to be, mode, gender and hours. The ten seconds are for a trainer whose transaction was open during the last look.
+CREATE FUNCTION pendings_to_retry(rows_max integer) RETURNS SETOF uuid
+LANGUAGE sql STABLE AS $$
+    SELECT waiting.purchase_id
+      FROM trainer_allocations waiting JOIN student_course_purchases bought ON bought.id = waiting.purchase_id
+     WHERE waiting.status = 'pending' AND bought.status = 'active'
+       AND (waiting.aside_until IS NULL OR waiting.aside_until < clock_timestamp())
+       AND (waiting.tried_at < clock_timestamp() - interval '1 hour'
+            OR EXISTS (SELECT FROM trainer_offers offer
+                        WHERE offer.course_id = waiting.course_id AND offer.active
+                          AND offer.freed_at > waiting.tried_at - interval '10 seconds'
+                          AND (waiting.wanted_minutes IS NULL
+                               OR (offer.load_minutes + waiting.wanted_minutes <= offer.weekly_capacity_minutes
+                                   AND offer.working_slots & waiting.wanted_half_hours = waiting.wanted_half_hours
+                                   AND CASE waiting.wanted_online WHEN true THEN offer.online
+                                            WHEN false THEN offer.in_person ELSE true END
+                                   AND (waiting.wanted_gender IS NULL OR offer.gender = waiting.wanted_gender)))))
+     ORDER BY waiting.tried_at
+     LIMIT rows_max
+$$;
 
 -- The purchases with sessions that found no date, when the last look for one is an hour old, the oldest look first.
 CREATE FUNCTION shortfalls_to_retry(rows_max integer) RETURNS SETOF uuid
@@ -113,14 +139,21 @@ BEGIN
 END
 $$;
 
--- After a try that failed, of a pending or of a shortfall.
-CREATE OR REPLACE FUNCTION set_pending_aside(purchase_id uuid) RETURNS void
+-- Purchases that no event tells of, as those that are imported, wait from now on, and are tried at once.
+CREATE FUNCTION let_wait(purchase_ids uuid[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    UPDATE trainer_allocations waiting SET aside_until = clock_timestamp() + interval '1 minute'
-     WHERE waiting.purchase_id = set_pending_aside.purchase_id AND status <> 'cancelled'
+    INSERT INTO trainer_allocations (purchase_id, student_id, course_id, status, reason, tried_at)
+    SELECT bought.id, bought.student_id, bought.course_id, 'pending',
+           jsonb_build_object('rules', 1, 'at', clock_timestamp()), now() - interval '61 minutes'
+      FROM student_course_purchases bought
+     WHERE bought.id = ANY (purchase_ids) AND bought.status = 'active'
+    ON CONFLICT DO NOTHING
 $$;
 
-GRANT EXECUTE ON FUNCTION expire_purchases(integer), sessions_missing(student_course_purchases) TO coursepay_operations;
-GRANT EXECUTE ON FUNCTION shortfalls_to_retry(integer), make_up_shortfall(uuid) TO coursepay_assignment_worker;
+GRANT EXECUTE ON FUNCTION sweep_allocations(integer) TO coursepay_assignment_worker, coursepay_operations;
+GRANT EXECUTE ON FUNCTION expire_purchases(integer) TO coursepay_operations;
+GRANT EXECUTE ON FUNCTION set_pending_aside(uuid), pendings_to_retry(integer), shortfalls_to_retry(integer),
+    make_up_shortfall(uuid) TO coursepay_assignment_worker;
+GRANT EXECUTE ON FUNCTION let_wait(uuid[]) TO coursepay_purchase_worker;
 
 -- migrate: rollback

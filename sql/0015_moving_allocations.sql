@@ -1,13 +1,14 @@
 -- An allocation goes from its trainer to another one, with the sessions that have not begun.
--- depends: 0015_near_misses
+-- depends: 0014_session_changes
 
 -- migrate: apply
 
 -- Nothing changes unless the named trainer passes every check that the automatic decision makes; then what was held
 -- stays with the first trainer, whose allocation is cancelled, and the rest becomes an allocation of the second.
--- `result`: ok, duplicate (it is that trainer's already), decided (it is not approved any more), refused, conflict or
--- missing.
-CREATE FUNCTION move_allocation(allocation_id uuid, trainer_id text, decided_by text) RETURNS assignment_decision
+-- `result`: ok, duplicate (it is that trainer's already), decided (it is not approved any more), inactive (no session
+-- is to come), refused, conflict or missing.
+CREATE FUNCTION move_allocation(allocation_id uuid, trainer_id text, decided_by text)
+RETURNS assignment_decision
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     asked trainer_allocations;
@@ -29,6 +30,7 @@ BEGIN
     ELSIF bought.status <> 'active' THEN
         RETURN decision_about('refused', bought, asked, bought.status);
     END IF;
+    PERFORM lock_several_trainers();
     BEGIN
         PERFORM give_back(bought, asked, decided_by);
         decision := decide(bought, NULL, move_allocation.trainer_id, decided_by);
@@ -37,25 +39,9 @@ BEGIN
         END IF;
     EXCEPTION WHEN triggered_action_exception THEN
         -- The sessions are back; the answer is about the allocation as it is.
-        IF decision.result = 'inactive' THEN
-            RETURN decision_about('decided', bought, asked);
-        END IF;
         RETURN decision_about(decision.result, bought, asked, decision.filter, decision.conflicts);
     END;
     RETURN decision;
-END
-$$;
-
--- Ends an approved allocation: sessions that have not begun are cancelled, the trainer is free of its load.
-CREATE FUNCTION give_back(bought student_course_purchases, live trainer_allocations, decider text) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM change_load(live.trainer_id, 0);
-    UPDATE tutoring_sessions SET status = 'cancelled'
-     WHERE allocation_id = live.id AND status = 'scheduled' AND starts_at > clock_timestamp();
-    UPDATE trainer_allocations SET status = 'cancelled', decided_by = decider, decided_at = clock_timestamp()
-     WHERE id = live.id;
-    PERFORM settle_load(live.id);
 END
 $$;
 

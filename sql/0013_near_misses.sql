@@ -1,5 +1,5 @@
 -- For whoever reviews a pending: which trainers nearly fit, and which one allocation could be moved to free the slot.
--- depends: 0014_conflict_ladder
+-- depends: 0012_decisions
 
 -- migrate: apply
 

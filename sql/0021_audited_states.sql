@@ -1,5 +1,5 @@
 -- What the audit log needs to say what was there before a person's decision.
--- depends: 0025_set_aside
+-- depends: 0020_load_recount
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- What happens to booked sessions afterwards: completed, cancelled, added; and what that does to a trainer's load.
--- depends: 0010_decisions
+-- depends: 0013_near_misses
 
 -- migrate: apply
 
@@ -94,6 +94,48 @@ BEGIN
 END
 $$;
 
+-- Ends an approved allocation: sessions that have not begun are cancelled, the trainer is free of its load.
+CREATE FUNCTION give_back(bought student_course_purchases, live trainer_allocations, decider text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM change_load(live.trainer_id, 0);
+    UPDATE tutoring_sessions SET status = 'cancelled'
+     WHERE allocation_id = live.id AND status = 'scheduled' AND starts_at > clock_timestamp();
+    UPDATE trainer_allocations SET status = 'cancelled', decided_by = decider, decided_at = clock_timestamp()
+     WHERE id = live.id;
+    PERFORM settle_load(live.id);
+END
+$$;
+
+-- Books what a purchase lacks, after `after`: with the trainer who has it, or, when that trainer has left or there is
+-- none, with whoever is found now. Null: nothing was decided, so that there is nothing to tell.
+-- Under the locks of purchase and student, and lock_several_trainers: it may need a second one.
+CREATE FUNCTION make_up(
+    bought student_course_purchases, live trainer_allocations, after timestamptz, decider text
+) RETURNS assignment_decision
+LANGUAGE plpgsql AS $$
+DECLARE
+    lacking integer := sessions_missing(bought);
+    decision assignment_decision;
+BEGIN
+    IF lacking <= 0 OR live.status = 'pending' THEN
+        RETURN decision;
+    END IF;
+    IF live.status = 'approved' THEN
+        PERFORM FROM trainers WHERE trainer_id = live.trainer_id FOR NO KEY UPDATE;
+        IF NOT EXISTS (SELECT FROM trainers WHERE trainer_id = live.trainer_id AND NOT active) THEN
+            PERFORM append_sessions(bought, live, lacking, after);
+            RETURN decision;
+        END IF;
+        PERFORM give_back(bought, live, decider);
+    END IF;
+    IF bought.status = 'active' THEN
+        decision := decide(bought, NULL, NULL, decider);
+    END IF;
+    RETURN decision;
+END
+$$;
+
 -- From its start on. `result`: ok, duplicate, too-early, cancelled or frozen.
 CREATE FUNCTION complete_session(session_id uuid, actor text, OUT result text, OUT status text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -116,13 +158,16 @@ BEGIN
 END
 $$;
 
--- Another session is added at the end in its place, while the purchase lacks one. `result`: ok, duplicate or completed.
-CREATE FUNCTION cancel_session(session_id uuid, actor text, OUT result text, OUT status text)
+-- While the purchase lacks a session, another one is added at the end: by the trainer who has it now, whoever lost one.
+-- Has it none any more, one is looked for. `result`: ok, duplicate or completed. `decision`: what the caller tells in
+-- the outbox; null: the allocation is as it was.
+CREATE FUNCTION cancel_session(
+    session_id uuid, actor text, OUT result text, OUT status text, OUT decision assignment_decision
+)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     bought student_course_purchases := lock_purchase_of_session(session_id);
     session tutoring_sessions;
-    live trainer_allocations;
 BEGIN
     SELECT * INTO session FROM tutoring_sessions WHERE id = session_id;
     status := session.status;
@@ -131,15 +176,13 @@ BEGIN
         RETURN;
     END IF;
     status := 'cancelled';
+    -- The make-up may be another trainer's.
+    PERFORM lock_several_trainers();
     PERFORM FROM trainers WHERE trainer_id = session.trainer_id FOR NO KEY UPDATE;
     UPDATE tutoring_sessions freed SET status = 'cancelled' WHERE id = session_id;
-    live := live_allocation(bought.id);
-    IF live.id = session.allocation_id AND sessions_missing(bought) > 0 THEN
-        PERFORM append_sessions(bought, live, sessions_missing(bought), session.starts_at);
-    ELSE
-        PERFORM settle_load(session.allocation_id);
-    END IF;
     PERFORM change_load(session.trainer_id, 0);
+    decision := make_up(bought, live_allocation(bought.id), session.starts_at, actor);
+    PERFORM settle_load(session.allocation_id);
 END
 $$;
 

@@ -1,5 +1,5 @@
 -- An allocation follows its purchase: reduced, frozen, revoked, active again, expired; and who waits is tried again.
--- depends: 0011_session_changes
+-- depends: 0016_rescheduling
 
 -- migrate: apply
 
@@ -30,35 +30,48 @@ $$;
 
 -- Makes sessions and allocation what the purchase is now, whatever the event said; doing it twice changes nothing.
 -- `result`: ok, pending, duplicate (nothing to do), missing.
--- Sessions that were held, or have begun, are never taken back: the total is raised to them.
+-- Sessions that were held, or have begun, are never taken back: the total is raised to them, of a revoked purchase too.
 CREATE FUNCTION adjust_allocation(purchase_id uuid) RETURNS assignment_decision
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     bought student_course_purchases;
     live trainer_allocations;
-    missing assignment_decision;
+    decision assignment_decision;
     lacking integer;
 BEGIN
     SELECT * INTO bought FROM student_course_purchases WHERE id = adjust_allocation.purchase_id FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        missing.result := 'missing';
-        RETURN missing;
+        decision.result := 'missing';
+        RETURN decision;
     END IF;
     PERFORM lock_student(bought.student_id);
     live := live_allocation(bought.id);
+    IF bought.status IN ('active', 'revoked') THEN
+        bought := raise_to_used(bought);
+    END IF;
     IF bought.status = 'revoked' THEN
         RETURN revoke_allocation(bought, live);
     ELSIF bought.status <> 'active' THEN
         RETURN decision_about('duplicate', bought, live);
     END IF;
-    bought := raise_to_used(bought);
     lacking := sessions_missing(bought);
-    IF lacking < 0 THEN
-        PERFORM cancel_last_sessions(bought, -lacking);
-    ELSIF lacking > 0 AND live.status = 'approved' THEN
-        PERFORM append_sessions(bought, live, lacking, clock_timestamp());
+    IF lacking > 0 AND live.status = 'approved' THEN
+        PERFORM lock_several_trainers();
+        decision := make_up(bought, live, clock_timestamp(), 'auto');
+        IF decision.result IS NOT NULL THEN
+            RETURN decision;
+        END IF;
     ELSIF lacking > 0 THEN
         RETURN decide(bought, live, NULL, 'auto');
+    END IF;
+    IF lacking < 0 THEN
+        PERFORM cancel_last_sessions(bought, -lacking);
+    END IF;
+    IF lacking <= 0 THEN
+        UPDATE trainer_allocations SET reason = reason - 'shortfall' WHERE id = live.id AND reason ? 'shortfall';
+    END IF;
+    IF lacking <= 0 AND live.status = 'pending' THEN
+        RETURN decision_about('ok', bought, end_pending(live, 'auto'));
     END IF;
     RETURN decision_about(CASE lacking WHEN 0 THEN 'duplicate' ELSE 'ok' END, bought, live_allocation(bought.id));
 END
@@ -96,61 +109,6 @@ BEGIN
 END
 $$;
 
--- The sweep for what only time changes: allocations whose last session is past stop being load, purchases expire and
--- those of them that still wait are given up. Whatever is locked is left for the next time. Returns how many changed.
-CREATE FUNCTION sweep_allocations(rows_max integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    over record;
-    changed integer := 0;
-BEGIN
-    FOR over IN
-        SELECT allocation.id
-          FROM trainer_allocations allocation JOIN student_course_purchases bought ON bought.id = allocation.purchase_id
-         WHERE allocation.status = 'approved' AND allocation.released_at IS NULL
-           AND NOT EXISTS (SELECT FROM tutoring_sessions session
-                            WHERE session.allocation_id = allocation.id AND session.status = 'scheduled'
-                              AND session.ends_at > clock_timestamp())
-         ORDER BY allocation.trainer_id
-         LIMIT rows_max
-           FOR NO KEY UPDATE OF bought SKIP LOCKED
-    LOOP
-        PERFORM settle_load(over.id);
-        changed := changed + 1;
-    END LOOP;
-    FOR over IN
-        -- now(): clock_timestamp() is volatile and could not be looked up in an index.
-        SELECT id FROM student_course_purchases
-         WHERE expiry_date < now() AND status IN ('active', 'frozen')
-         LIMIT rows_max
-           FOR NO KEY UPDATE SKIP LOCKED
-    LOOP
-        UPDATE student_course_purchases SET status = 'expired', updated_at = clock_timestamp() WHERE id = over.id;
-        UPDATE trainer_allocations SET status = 'cancelled', decided_at = clock_timestamp()
-         WHERE purchase_id = over.id AND status = 'pending';
-        changed := changed + 1;
-    END LOOP;
-    RETURN changed;
-END
-$$;
-
--- The purchases whose pending allocation deserves another try, the longest untried first: a trainer of the course came,
--- was replaced or got time back since the last look, or that look is an hour old (leave ends, dates move on).
--- The ten seconds are for a trainer whose transaction was open during the last look.
-CREATE FUNCTION pendings_to_retry(rows_max integer) RETURNS SETOF uuid
-LANGUAGE sql STABLE AS $$
-    SELECT waiting.purchase_id
-      FROM trainer_allocations waiting JOIN student_course_purchases bought ON bought.id = waiting.purchase_id
-     WHERE waiting.status = 'pending' AND bought.status = 'active'
-       AND (waiting.tried_at < clock_timestamp() - interval '1 hour'
-            OR EXISTS (SELECT FROM trainer_offers offer
-                        WHERE offer.course_id = waiting.course_id AND offer.active
-                          AND offer.freed_at > waiting.tried_at - interval '10 seconds'))
-     ORDER BY waiting.tried_at
-     LIMIT rows_max
-$$;
-
-GRANT EXECUTE ON FUNCTION adjust_allocation(uuid), pendings_to_retry(integer) TO coursepay_assignment_worker;
-GRANT EXECUTE ON FUNCTION sweep_allocations(integer) TO coursepay_assignment_worker, coursepay_operations;
+GRANT EXECUTE ON FUNCTION adjust_allocation(uuid) TO coursepay_assignment_worker;
 
 -- migrate: rollback
