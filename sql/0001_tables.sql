@@ -1,4 +1,4 @@
--- What the gateway, the workers and operations keep.
+-- What the gateway and the notifier keep: prices, orders, payments, events to publish, messages sent.
 -- depends:
 
 -- migrate: apply
@@ -82,6 +82,8 @@ CREATE TABLE payments (
 
 -- One payment pays one order.
 CREATE UNIQUE INDEX one_order_per_payment ON payments (provider, payment_id) WHERE payment_id IS NOT NULL;
+-- What waits for a person is counted every few seconds and listed; so it has an index of little more than it, here and
+-- at facts and tasks below.
 CREATE INDEX payments_in_review ON payments (created_at, order_id) WHERE status = 'review';
 
 -- What a provider said, exactly as received, and what made it genuine. Appended only. A fact about an order that we do
@@ -215,52 +217,6 @@ CREATE TABLE idempotency_keys (
 ) WITH (fillfactor = 80);
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
--- No foreign key to orders here or in any table of the workers: events may come from elsewhere, and order ids that
--- begin with legacy- are of purchases from before coursepay.
-CREATE TABLE student_course_purchases (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    order_id text NOT NULL
-        CONSTRAINT one_purchase_per_order UNIQUE
-        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
-    student_id text NOT NULL
-        CONSTRAINT student_id_is_an_id CHECK (student_id !~ '[^A-Za-z0-9_-]' AND length(student_id) BETWEEN 1 AND 64),
-    course_id text NOT NULL
-        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
-    purchase_tier integer NOT NULL CONSTRAINT purchase_tier_is_known CHECK (purchase_tier IN (10, 20, 30)),
-    sessions_total integer NOT NULL,
-    purchase_date timestamptz NOT NULL,
-    expiry_date timestamptz NOT NULL,
-    status text NOT NULL DEFAULT 'active'
-        CONSTRAINT status_is_known CHECK (status IN ('active', 'frozen', 'revoked', 'expired')),
-    -- timeSlot, date, timeZone, schedule (the order body's object), and what the caller gave.
-    metadata jsonb NOT NULL DEFAULT '{}' CONSTRAINT metadata_is_an_object CHECK (jsonb_typeof(metadata) = 'object'),
-    -- The sequence of the newest adjustment that this row shows; -1: none.
-    applied_sequence bigint NOT NULL DEFAULT -1 CONSTRAINT applied_sequence_grows CHECK (applied_sequence >= -1),
-    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT sessions_total_is_at_most_the_tier CHECK (sessions_total BETWEEN 0 AND purchase_tier),
-    CONSTRAINT expires_after_purchase CHECK (expiry_date > purchase_date)
-) WITH (fillfactor = 85);
-CREATE INDEX purchases_of_student ON student_course_purchases (student_id, purchase_date, order_id);
-CREATE INDEX purchases_to_expire ON student_course_purchases (expiry_date) WHERE status IN ('active', 'frozen');
-
--- The newest adjustment of each order. It and the purchase come in any order: whoever comes second applies it.
-CREATE TABLE purchase_adjustments (
-    order_id text PRIMARY KEY
-        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
-    event_id uuid NOT NULL,
-    sequence bigint NOT NULL CONSTRAINT sequence_grows CHECK (sequence >= 0),
-    -- The derived status of the payment, as in payments.
-    status text NOT NULL CONSTRAINT status_is_known CHECK (status IN
-        ('created', 'succeeded', 'failed', 'review', 'partially_refunded', 'refunded', 'disputed', 'charged_back')),
-    amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 0 AND 1000000000000000),
-    refunded_minor bigint NOT NULL
-        CONSTRAINT refunded_minor_is_money CHECK (refunded_minor BETWEEN 0 AND 1000000000000000),
-    currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
-    occurred_at timestamptz NOT NULL,
-    received_at timestamptz NOT NULL DEFAULT clock_timestamp()
-) WITH (fillfactor = 85);
-
 CREATE TABLE notifications (
     event_id uuid NOT NULL,
     channel text NOT NULL DEFAULT 'push' CONSTRAINT channel_is_known CHECK (channel IN ('push')),
@@ -278,20 +234,5 @@ CREATE TABLE notifications (
     CONSTRAINT failed_with_an_error CHECK (status <> 'failed' OR error IS NOT NULL)
 ) WITH (fillfactor = 85);
 CREATE INDEX notifications_of_order ON notifications (order_id);
-
--- Where a worker died, counted per partition: unclean starts at the same committed offset with work dispatched, then a
--- mark before each record. A row exists only while something is suspected or running.
-CREATE TABLE worker_crashes (
-    worker text NOT NULL,
-    topic text NOT NULL,
-    kafka_partition integer NOT NULL CONSTRAINT kafka_partition_counts CHECK (kafka_partition >= 0),
-    committed_offset bigint NOT NULL CONSTRAINT committed_offset_counts CHECK (committed_offset >= -1),
-    dispatched boolean NOT NULL DEFAULT false,
-    unclean_starts integer NOT NULL DEFAULT 0 CONSTRAINT unclean_starts_count CHECK (unclean_starts >= 0),
-    marked_offset bigint CONSTRAINT marked_offset_counts CHECK (marked_offset >= 0),
-    mark_crashes integer NOT NULL DEFAULT 0 CONSTRAINT mark_crashes_count CHECK (mark_crashes >= 0),
-    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (worker, topic, kafka_partition)
-) WITH (fillfactor = 50);
 
 -- migrate: rollback

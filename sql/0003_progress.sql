@@ -1,5 +1,5 @@
 -- How far each student is: counted by triggers, closed to everyone else.
--- depends: 0002_trainers
+-- depends: 0002_purchases_and_trainers
 
 -- migrate: apply
 

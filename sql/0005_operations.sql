@@ -1,4 +1,4 @@
--- Dead letters and what became of them, who did what, and the keys of machines.
+-- Dead letters and what became of them, who did what, the keys of machines, and where a worker died.
 -- depends: 0004_offers
 
 -- migrate: apply
@@ -138,5 +138,20 @@ CREATE TABLE api_keys (
     revoked_at timestamptz,
     last_used_at timestamptz
 );
+
+-- Where a worker died, counted per partition: unclean starts at the same committed offset with work dispatched, then a
+-- mark before each record. A row exists only while something is suspected or running.
+CREATE TABLE worker_crashes (
+    worker text NOT NULL,
+    topic text NOT NULL,
+    kafka_partition integer NOT NULL CONSTRAINT kafka_partition_counts CHECK (kafka_partition >= 0),
+    committed_offset bigint NOT NULL CONSTRAINT committed_offset_counts CHECK (committed_offset >= -1),
+    dispatched boolean NOT NULL DEFAULT false,
+    unclean_starts integer NOT NULL DEFAULT 0 CONSTRAINT unclean_starts_count CHECK (unclean_starts >= 0),
+    marked_offset bigint CONSTRAINT marked_offset_counts CHECK (marked_offset >= 0),
+    mark_crashes integer NOT NULL DEFAULT 0 CONSTRAINT mark_crashes_count CHECK (mark_crashes >= 0),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (worker, topic, kafka_partition)
+) WITH (fillfactor = 50);
 
 -- migrate: rollback

@@ -1,4 +1,4 @@
--- What each service may do with the tables, and no more. Functions are granted where they are made.
+-- What each service may do with the tables, and no more. Functions and later tables are granted where they are made.
 -- depends: 0005_operations
 
 -- migrate: apply

@@ -1,7 +1,53 @@
--- Trainers, who teaches whom when, and how far each student is.
+-- Purchases, trainers, who teaches whom when, and how far each student is.
 -- depends: 0001_tables
 
 -- migrate: apply
+
+-- No foreign key to orders here or in any table of the workers: events may come from elsewhere, and order ids that
+-- begin with legacy- are of purchases from before coursepay.
+CREATE TABLE student_course_purchases (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    order_id text NOT NULL
+        CONSTRAINT one_purchase_per_order UNIQUE
+        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
+    student_id text NOT NULL
+        CONSTRAINT student_id_is_an_id CHECK (student_id !~ '[^A-Za-z0-9_-]' AND length(student_id) BETWEEN 1 AND 64),
+    course_id text NOT NULL
+        CONSTRAINT course_id_is_an_id CHECK (course_id !~ '[^A-Za-z0-9_-]' AND length(course_id) BETWEEN 1 AND 64),
+    purchase_tier integer NOT NULL CONSTRAINT purchase_tier_is_known CHECK (purchase_tier IN (10, 20, 30)),
+    sessions_total integer NOT NULL,
+    purchase_date timestamptz NOT NULL,
+    expiry_date timestamptz NOT NULL,
+    status text NOT NULL DEFAULT 'active'
+        CONSTRAINT status_is_known CHECK (status IN ('active', 'frozen', 'revoked', 'expired')),
+    -- timeSlot, date, timeZone, schedule (the order body's object), and what the caller gave.
+    metadata jsonb NOT NULL DEFAULT '{}' CONSTRAINT metadata_is_an_object CHECK (jsonb_typeof(metadata) = 'object'),
+    -- The sequence of the newest adjustment that this row shows; -1: none.
+    applied_sequence bigint NOT NULL DEFAULT -1 CONSTRAINT applied_sequence_grows CHECK (applied_sequence >= -1),
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT sessions_total_is_at_most_the_tier CHECK (sessions_total BETWEEN 0 AND purchase_tier),
+    CONSTRAINT expires_after_purchase CHECK (expiry_date > purchase_date)
+) WITH (fillfactor = 85);
+CREATE INDEX purchases_of_student ON student_course_purchases (student_id, purchase_date, order_id);
+CREATE INDEX purchases_to_expire ON student_course_purchases (expiry_date) WHERE status IN ('active', 'frozen');
+
+-- The newest adjustment of each order. It and the purchase come in any order: whoever comes second applies it.
+CREATE TABLE purchase_adjustments (
+    order_id text PRIMARY KEY
+        CONSTRAINT order_id_is_an_id CHECK (order_id !~ '[^A-Za-z0-9_-]' AND length(order_id) BETWEEN 1 AND 64),
+    event_id uuid NOT NULL,
+    sequence bigint NOT NULL CONSTRAINT sequence_grows CHECK (sequence >= 0),
+    -- The derived status of the payment, as in payments.
+    status text NOT NULL CONSTRAINT status_is_known CHECK (status IN
+        ('created', 'succeeded', 'failed', 'review', 'partially_refunded', 'refunded', 'disputed', 'charged_back')),
+    amount_minor bigint NOT NULL CONSTRAINT amount_minor_is_money CHECK (amount_minor BETWEEN 0 AND 1000000000000000),
+    refunded_minor bigint NOT NULL
+        CONSTRAINT refunded_minor_is_money CHECK (refunded_minor BETWEEN 0 AND 1000000000000000),
+    currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
+    occurred_at timestamptz NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 85);
 
 -- As PUT trainers gave it. Trainers are made inactive, never deleted, so nothing needs a foreign key to them, and
 -- an assignment takes no share lock on them.
@@ -111,7 +157,7 @@ CREATE TABLE trainer_allocations (
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- The last look for a trainer; later than decided_at when it found no more than the one before.
     tried_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- After a try that failed, which is not a look that found nobody.
+    -- After a try that failed, which is not a look that found nobody: tried_at stays.
     aside_until timestamptz,
     -- What a pending asks of every trainer, as the last look for one saw it. Minutes null: not known; online and gender
     -- null: either will do.
