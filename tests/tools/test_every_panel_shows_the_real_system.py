@@ -50,6 +50,7 @@ OUTAGE = {"Workers that hold still": 1, "Dependencies that are cut off": 2}
 ZERO = {
     "Captures without an order",
     "Oldest purchase without a decision",
+    "Paid and without a date",
     "Payments in review",
     "Progress rows that differ from a recount",
     "Records that could not be handed on",
