@@ -61,6 +61,9 @@ class PostgresProcess:
         return self._address_on(self._port)
 
     def start(self) -> None:
+        if not self._secret.is_file():
+            # Of a checkout that was deleted: its data outside is nobody's now, and nobody knows its password.
+            shutil.rmtree(self._data, ignore_errors=True)
         if not self._data.is_dir():
             self._prepare()
         if self._port is not None:

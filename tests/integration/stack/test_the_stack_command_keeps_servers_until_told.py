@@ -62,6 +62,13 @@ async def test_up_env_and_down(directory: Path) -> None:
     assert code == 0
     assert await ask(addresses_of(output)[1], "SELECT n FROM kept") == 1
 
+    # As when a checkout is deleted and made again; root's data stands elsewhere and is left over.
+    await coursepay("stack", "down", "--directory", str(directory))
+    shutil.rmtree(directory)
+    code, output, _ = await coursepay("stack", "up", "--json", "--directory", str(directory))
+    assert code == 0
+    assert await ask(addresses_of(output)[1], "SELECT to_regclass('kept') IS NULL")
+
 
 async def test_nothing_to_print_and_nothing_to_stop(directory: Path) -> None:
     code, output, errors = await coursepay("stack", "env", "--directory", str(directory))
