@@ -36,9 +36,9 @@ STARTS = st.one_of(
     st.dates(date(2026, 12, 1), date(2030, 12, 31)),
     st.sampled_from([date(2027, 3, 10), date(2027, 3, 25), date(2027, 4, 1), date(2027, 10, 1), date(2027, 10, 28)]),
 )
-SLOTS = st.one_of(
-    st.times(time(0, 0), time(3, 30)).map(lambda moment: moment.replace(second=0, microsecond=0)),
-    st.times().map(lambda moment: moment.replace(second=0, microsecond=0)),
+# The first of two hours of the same name: a slot does not say which one it means.
+SLOTS = st.one_of(st.times(time(0, 0), time(3, 30)), st.times()).map(
+    lambda moment: moment.replace(second=0, microsecond=0, fold=0)
 )
 
 
