@@ -176,6 +176,8 @@ class _Relay:
         self._metrics.outbox_published.inc(len(current.published))
         for row in current.published:
             self._metrics.outbox_delay.observe(max(0.0, (now - row.created_at).total_seconds()))
+        # What is marked is counted once, whatever is interrupted after it.
+        current.published = ()
         current.published = ()
 
     async def _block(self, token: UUID, row: Claimed, error: PermanentError) -> None:
