@@ -1,5 +1,6 @@
 """Retries and dead letters: never too many, never early, poison untouched, nothing left behind."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -46,8 +47,9 @@ def groups_have_finished(evidence: Evidence) -> Iterator[Violation]:
 def failed_again(evidence: Evidence) -> Iterator[tuple[Hop, int]]:
     """(record on a tier, milliseconds from its due time until its retry failed), for the retries that failed.
 
-    A record that was delivered twice has two chains of retries that look alike. Sorted due times against sorted
-    failures still hold: if each failure is after its own due time, so is the n-th after the n-th.
+    A record that was delivered twice has two chains of retries that look alike, and one whose process died before its
+    offset was committed fails again without waiting again. So a failure belongs to the last of them that was due by
+    then; one that is before all of them was early.
     """
     waited: defaultdict[tuple[str, Origin, int], list[Hop]] = defaultdict(list)
     for hop in evidence.kafka.hops:
@@ -61,6 +63,12 @@ def failed_again(evidence: Evidence) -> Iterator[tuple[Hop, int]]:
             # It carries the number of the retries used: its last failure was that of this very attempt.
             failed[hop.worker, hop.origin, hop.attempt].append(hop.failed_ms)
     for key, hops in waited.items():
-        due = sorted(hops, key=lambda hop: hop.due_ms or 0)
-        for hop, failed_ms in zip(due, sorted(failed[key]), strict=False):
-            yield hop, failed_ms - (hop.due_ms or 0)
+        hops.sort(key=_due_ms)
+        for failed_ms in failed[key]:
+            due = bisect_right(hops, failed_ms + _ROUNDING_MS, key=_due_ms)
+            hop = hops[max(0, due - 1)]
+            yield hop, failed_ms - _due_ms(hop)
+
+
+def _due_ms(hop: Hop) -> int:
+    return hop.due_ms or 0

@@ -181,6 +181,17 @@ def test_duplicate_records_and_answers_change_nothing() -> None:
     assert counts == expected
 
 
+def test_a_retry_that_failed_twice_since_its_process_died_is_not_early() -> None:
+    """Its second failure comes before the other copy of the record is due, which has not been tried at all yet."""
+    books = balanced_books()
+    again = [
+        hop(RETRIED, 1, due_ms=NOW_MS + 9_000),
+        hop(RETRIED, 2, failed_ms=NOW_MS + 2_040),
+        hop(RETRIED, 2, failed_ms=NOW_MS + 5_000),
+    ]
+    assert check(_kafka(books, hops=[*books.kafka.hops, *again])) == []
+
+
 def test_lateness_is_measured_from_the_due_time() -> None:
     late = {(row.worker, row.tier): list(row.late_ms) for row in make_ledger(balanced_books(), []).retries}
     assert late["purchase-worker", "2s"] == [20, 30]
