@@ -35,7 +35,7 @@ async def look_after_departures(
         try:
             await finish_departures(database, codec, stop)
         except (DependencyError, TransientError, PermanentError) as error:
-            log.warning("departures_postponed", error=str(error), kind=error.kind)
+            log.warning("departures_postponed", error=str(error), error_kind=error.kind)
         try:
             async with asyncio.timeout(interval_s):
                 await stop.wait()
@@ -69,6 +69,6 @@ async def _give_away(database: Database, codec: Codec, job: UUID, purchase_id: U
             if decision["result"] in {"ok", "pending"}:
                 await add_event(transaction, allocation_event(decision), codec, traceparent=current_traceparent())
     except (TransientError, PermanentError, DeadlineError) as error:
-        log.warning("departure_set_aside", purchaseId=str(purchase_id), error=str(error), kind=error.kind)
+        log.warning("departure_set_aside", purchaseId=str(purchase_id), error=str(error), error_kind=error.kind)
         async with database.connection() as connection:
             await connection.execute(_SET_ASIDE, job, purchase_id, str(error))

@@ -39,7 +39,7 @@ async def look_after_pendings(
             await retry_pendings(database, codec)
             await retry_shortfalls(database, codec)
         except (DependencyError, TransientError, PermanentError) as error:
-            log.warning("pendings_postponed", error=str(error), kind=error.kind)
+            log.warning("pendings_postponed", error=str(error), error_kind=error.kind)
         try:
             async with asyncio.timeout(interval_s):
                 await stop.wait()
@@ -70,7 +70,7 @@ async def _retry(database: Database, codec: Codec, purchase_id: UUID) -> bool:
                 return False
             await add_event(transaction, allocation_event(decision), codec, traceparent=current_traceparent())
     except (TransientError, PermanentError, DeadlineError) as error:
-        log.warning("pending_set_aside", purchaseId=str(purchase_id), error=str(error), kind=error.kind)
+        log.warning("pending_set_aside", purchaseId=str(purchase_id), error=str(error), error_kind=error.kind)
         async with database.connection() as connection:
             await connection.execute(_SET_ASIDE, purchase_id)
         return False

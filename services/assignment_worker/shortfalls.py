@@ -36,6 +36,6 @@ async def _retry(database: Database, codec: Codec, purchase_id: UUID) -> None:
             if decision["result"] is not None:
                 await add_event(transaction, allocation_event(decision), codec, traceparent=current_traceparent())
     except (TransientError, PermanentError, DeadlineError) as error:
-        log.warning("shortfall_set_aside", purchaseId=str(purchase_id), error=str(error), kind=error.kind)
+        log.warning("shortfall_set_aside", purchaseId=str(purchase_id), error=str(error), error_kind=error.kind)
         async with database.connection() as connection:
             await connection.execute(_SET_ASIDE, purchase_id)
