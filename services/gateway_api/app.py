@@ -13,6 +13,7 @@ from services.gateway_api.admin import (
     reschedule,
     reviews,
     sessions,
+    settlements,
     trainers,
 )
 from services.gateway_api.admin import payments as refunds
@@ -61,6 +62,7 @@ def create_app(
         prices,
         refunds,
         reviews,
+        settlements,
         departures,
         outbox,
     ):

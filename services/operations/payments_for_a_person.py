@@ -28,11 +28,13 @@ SELECT count(*) FROM payment_tasks task
                                                  AND taken.payment_id = said.payment_id
                                                  AND taken.status = 'captured')))
 """
-# What staff sent back and the provider could not deliver after all, until it is sent again or has gone back by another
-# refund. Of a payment that is owed the next attempt follows by itself.
+# What staff sent back and the provider could not deliver after all, until it is sent again, has gone back by another
+# refund, or staff have settled as much past the provider. Of a payment that is owed the next attempt follows by itself.
 _STAFF_REFUNDS_FAILED = """
 SELECT count(*)
-  FROM (SELECT order_id, payment_id, entity_id, min(received_at) AS failed_at FROM payment_facts
+  FROM (SELECT order_id, payment_id, entity_id, min(received_at) AS failed_at,
+               COALESCE(max(amount_minor), 1) AS amount_minor
+          FROM payment_facts
          WHERE status = 'refund_failed' AND order_id IS NOT NULL GROUP BY order_id, payment_id, entity_id) AS refund
  WHERE EXISTS (SELECT FROM payment_tasks task
                 WHERE task.order_id = refund.order_id AND task.subject = 'by-staff'
@@ -45,6 +47,9 @@ SELECT count(*)
                     WHERE said.order_id = refund.order_id AND said.payment_id = refund.payment_id
                       AND said.status = 'refund_processed' AND said.entity_id <> refund.entity_id
                       AND said.received_at > refund.failed_at)
+   AND refund.amount_minor > COALESCE((SELECT sum(said.amount_minor) FROM payment_facts said
+                                        WHERE said.order_id = refund.order_id AND said.payment_id = refund.payment_id
+                                          AND said.status = 'settled' AND said.received_at > refund.failed_at), 0)
 """
 # Until the provider, or a person, has spoken after all. One that was never captured is in review instead.
 _VERIFICATIONS_GIVEN_UP = """

@@ -200,6 +200,12 @@ async def test_staff_see_which_purchases_lack_a_date(scene: Scene) -> None:
     assert (found["order_id"], found["student_id"], found["missing"]) == ("ord_short", "short", "2")
 
 
+async def test_finance_records_what_it_sent_by_bank(scene: Scene) -> None:
+    buys = commands_of("../README.md", "A tour in ten minutes")[:6]
+    told = await types(scene, *buys, *commands_of("staff.md", "Money that the provider cannot send"))
+    assert '"status":"partially_refunded","refundedMinor":1000,' in told, told
+
+
 async def test_a_gateway_that_lost_its_rights(scene: Scene) -> None:
     async with gateway_without_its_rights(scene):
         told = await follow(scene, *page_of("CoursepayConfirmationsUnavailable"))

@@ -63,6 +63,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/gateway_api/admin/reviews": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/admin/reschedule": frozenset({"reschedule_session"}),
     "services/gateway_api/admin/sessions": frozenset({"cancel_session", "complete_session", "tutoring_sessions"}),
+    "services/gateway_api/admin/settlements": frozenset({"payments"}),
     "services/gateway_api/admin/trainers": frozenset({"depart_if_booked", "sessions_against", "upsert_trainer"}),
     "services/gateway_api/admin/assignments": frozenset(
         {"allocate_trainer", "approve_allocation", "assign_trainer", "move_allocation", "student_course_purchases"}
@@ -79,7 +80,7 @@ TABLES: Mapping[str, frozenset[str]] = {
         {"orders", "payments", "student_course_purchases", "trainer_allocations"}
     ),
     "services/gateway_api/payments/reads": frozenset({"orders", "payment_facts", "payments"}),
-    "services/gateway_api/payments/task_queue": frozenset({"payment_tasks"}),
+    "services/gateway_api/payments/task_queue": frozenset({"payment_facts", "payment_tasks"}),
     "services/gateway_api/payments/writes": frozenset({"orders", "payment_facts", "payments"}),
     "services/gateway_api/students/learning": frozenset(
         {"orders", "payments", "student_course_progress", "student_course_purchases", "tutoring_sessions"}

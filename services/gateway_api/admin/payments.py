@@ -54,7 +54,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
             if claim.stored is not None:
                 return claim.stored
             async with database.transaction() as transaction:
-                payment = await _lock(transaction, request)
+                payment = await lock_payment(transaction, request)
                 told = await _refund(transaction, payment, body)
                 await audit.record(
                     transaction,
@@ -62,7 +62,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
                     action="payment.refund",
                     target=told.order_id,
                     reason=body.reason,
-                    before=_before(payment),
+                    before=told_before(payment),
                     after=told.model_dump(mode="json"),
                 )
                 location = f"/api/v1/payments/{told.order_id}"
@@ -75,7 +75,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
             if claim.stored is not None:
                 return claim.stored
             async with database.transaction() as transaction:
-                payment = await _lock(transaction, request)
+                payment = await lock_payment(transaction, request)
                 recorded = await _resolve(transaction, request, writer, payment, body)
                 told = ResolveAnswer(
                     order_id=payment["order_id"],
@@ -90,7 +90,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
                     action="payment.resolve",
                     target=told.order_id,
                     reason=body.reason,
-                    before=_before(payment),
+                    before=told_before(payment),
                     after=told.model_dump(mode="json"),
                 )
                 response = await claim.finish(transaction, told, status=200)
@@ -103,7 +103,7 @@ def routes(dependencies: Dependencies) -> list[web.RouteDef]:
     ]
 
 
-async def _lock(transaction: Transaction, request: web.Request) -> Row:
+async def lock_payment(transaction: Transaction, request: web.Request) -> Row:
     """Raises Problem 404."""
     order_id = request.match_info["orderId"]
     row = await transaction.fetchrow(_LOCK, order_id) if is_id(order_id) else None
@@ -116,39 +116,49 @@ async def _lock(transaction: Transaction, request: web.Request) -> Row:
 async def _refund(transaction: Transaction, payment: Row, body: RefundBody) -> RefundAnswer:
     """Raises Problem 409."""
     payment_id = body.payment_id or payment["payment_id"]
-    left_minor = await _left(transaction, payment, payment_id)
-    if not 0 < (body.amount_minor or left_minor) <= left_minor:
-        raise Problem(
-            "not-refundable",
-            409,
-            "So much cannot be sent back",
-            leftMinor=left_minor,
-            paymentStatus=payment["status"],
-        )
+    left = await left_to_send(transaction, payment, payment_id, body.amount_minor)
     refund_id = await open_staff_refund(transaction, payment["order_id"], payment_id, amount_minor=body.amount_minor)
     if refund_id is None:
-        headers = {"Retry-After": str(RETRY_AFTER_S)}
-        raise Problem("refund-running", 409, "Another refund of this order is under way", headers=headers)
+        raise refund_running()
     return RefundAnswer(
         order_id=payment["order_id"],
         payment_id=payment_id,
         refund_id=refund_id,
-        amount_minor=body.amount_minor or left_minor,
-        currency=payment["currency"],
+        amount_minor=body.amount_minor or left.amount_minor,
+        currency=left.currency,
         status="pending",
     )
 
 
-async def _left(transaction: Transaction, payment: Row, payment_id: str | None) -> int:
-    """Minor units that can go back: of the payment that pays the order, or of one that is owed."""
-    if payment_id is None:
-        return 0
-    price, facts = _price_of(payment), await read_facts(transaction, payment["order_id"])
+async def left_to_send(
+    transaction: Transaction, payment: Row, payment_id: str | None, amount_minor: int | None
+) -> Price:
+    """What can go back: of the payment that pays the order, or of one that is owed. Raises Problem 409 when that is
+    nothing, or less than `amount_minor`.
+    """
+    price, facts = price_of(payment), await read_facts(transaction, payment["order_id"])
     if payment_id == payment["payment_id"]:
         may_go_back = payment["status"] not in {"refunded", "charged_back"}
     else:
         may_go_back = payment_id in derive_state(price, facts, payment["payment_id"]).owed
-    return left_of(price, facts, payment_id) if may_go_back else 0
+    if payment_id is not None and may_go_back:
+        left = left_of(price, facts, payment_id)
+    else:
+        left = Price(amount_minor=0, currency=price.currency)
+    if not 0 < (amount_minor or left.amount_minor) <= left.amount_minor:
+        raise Problem(
+            "not-refundable",
+            409,
+            "So much cannot be sent back",
+            leftMinor=left.amount_minor,
+            paymentStatus=payment["status"],
+        )
+    return left
+
+
+def refund_running() -> Problem:
+    headers = {"Retry-After": str(RETRY_AFTER_S)}
+    return Problem("refund-running", 409, "Another refund of this order is under way", headers=headers)
 
 
 async def _resolve(
@@ -173,13 +183,13 @@ async def _about(transaction: Transaction, payment: Row, body: ResolveBody) -> S
     """Ids of the payments that a decision is about: one pays the order; without one, all that wait go back. None when
     each was rejected before.
     """
-    open_ones = payments_to_decide(_price_of(payment), await read_facts(transaction, payment["order_id"]))
+    open_ones = payments_to_decide(price_of(payment), await read_facts(transaction, payment["order_id"]))
     if payment["payment_id"] is not None:
         return [one for one in open_ones if one == payment["payment_id"]]
     return open_ones[:1] if body.decision == "accept" else open_ones
 
 
-def _price_of(payment: Row) -> Price:
+def price_of(payment: Row) -> Price:
     return Price(amount_minor=payment["amount_minor"], currency=payment["currency"])
 
 
@@ -206,5 +216,5 @@ def _decision(request: web.Request, payment: Row, payment_id: str, body: Resolve
     return Told(fact=fact, traceparent=current_traceparent())
 
 
-def _before(payment: Row) -> dict[str, object]:
+def told_before(payment: Row) -> dict[str, object]:
     return {"status": payment["status"], "refundedMinor": payment["refunded_minor"]}

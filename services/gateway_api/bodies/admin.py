@@ -25,6 +25,7 @@ from services.gateway_api.bodies.models import (
 
 _SLOTS_MAX = 100
 _WEEK_MINUTES = 7 * 24 * 60
+Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9 ./_-]{0,98}[A-Za-z0-9])?$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 EndOfDay = Annotated[str, StringConstraints(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 
@@ -58,6 +59,17 @@ class RefundBody(Body):
 
     payment_id: Id | None = None
     amount_minor: AmountMinor | None = None
+    reason: Reason
+
+
+class SettleBody(Body):
+    """Money that went back past the provider. `reference`: what the bank calls the transfer; the same one counts once.
+    `amountMinor`: in the currency in which the payment was made. `paymentId`: as of a refund.
+    """
+
+    payment_id: Id | None = None
+    amount_minor: AmountMinor
+    reference: Reference
     reason: Reason
 
 

@@ -3,7 +3,9 @@
 Facts are only ever added and the state is always derived from all of them, so the order in which they arrive cannot
 matter. One thing is fixed once and never derived again: which payment was accepted. Facts about any other payment of
 the order never touch its state; a second one that took money goes back. What a person decides about a payment in
-review is a fact like any other.
+review is a fact like any other, and so is money that staff sent back past the provider, which counts beside the
+provider's refunds. Should the provider refund the same money later, more went back than was owed. Both happened, so
+both count, but never more than the payment took: a payment that is back stays so, whatever comes of it again.
 """
 
 from collections import defaultdict
@@ -23,7 +25,8 @@ class Meaning(StrEnum):
 
     SIGNED is a callback's genuine pair of ids, which counts as success; CLAIMED is the same under the policy
     `capture`, which lets only the provider's own word count. ACCEPTED and REJECTED are a person's decision about a
-    payment in review: it pays the order as it is, or it goes back.
+    payment in review: it pays the order as it is, or it goes back. SETTLED is money that staff sent back past the
+    provider, as by a bank transfer.
     """
 
     CAPTURED = "captured"
@@ -39,18 +42,19 @@ class Meaning(StrEnum):
     DISPUTE_LOST = "dispute_lost"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
+    SETTLED = "settled"
 
 
 _ABOUT_PAYMENT = frozenset({Meaning.CAPTURED, Meaning.AUTHORIZED})
 _SUCCESS = frozenset({Meaning.CAPTURED, Meaning.SIGNED})
-_REFUND_ENDS = frozenset({Meaning.REFUND_PROCESSED, Meaning.REFUND_FAILED})
+_GOES_BACK = frozenset({Meaning.REFUND_PENDING, Meaning.REFUND_PROCESSED, Meaning.REFUND_FAILED, Meaning.SETTLED})
 _DISPUTE_ENDS = (Meaning.DISPUTE_LOST, Meaning.DISPUTE_WON, Meaning.DISPUTE_OPEN)
 _DISPUTE = frozenset(_DISPUTE_ENDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """What the order asked for. `currency` is a code in capitals."""
+    """What the order asked for, or what of a payment is left. `currency` is a code in capitals."""
 
     amount_minor: int
     currency: str
@@ -95,8 +99,7 @@ def derive_state(price: Price, facts: Sequence[Fact], accepted: str | None, else
         status = _status_before_success(facts, paid)
         return State(status=status, accepted=None, refunded_minor=0, owed=owed, proven=False)
     own = paid.get(accepted) or _Own(price, _of(facts, accepted))
-    # What was taken beyond the price buys nothing: it goes back first, and the course stays whole.
-    refunded = min(max(own.refunded - max(own.taken - price.amount_minor, 0), 0), price.amount_minor)
+    refunded = own.refunded_of(price)
     return State(
         status=_status_after_success(own, refunded),
         accepted=accepted,
@@ -111,10 +114,11 @@ def payments_to_decide(price: Price, facts: Sequence[Fact]) -> list[str]:
     return [one for one, own in _paid(price, facts).items() if not own.is_rejected and not own.is_back]
 
 
-def left_of(price: Price, facts: Sequence[Fact], payment_id: str) -> int:
-    """What of this payment's money has not gone back."""
+def left_of(price: Price, facts: Sequence[Fact], payment_id: str) -> Price:
+    """What of this payment's money has neither gone back nor is on its way at the provider, in its own currency."""
     own = _Own(price, _of(facts, payment_id))
-    return 0 if own.is_back else own.taken - own.refunded
+    left = 0 if own.is_back else max(own.taken - own.refunded - own.pending, 0)
+    return Price(amount_minor=left, currency=own.currency)
 
 
 class _Own:
@@ -122,39 +126,52 @@ class _Own:
 
     `differs`: the provider named another amount or currency; what it left out does not differ. `taken`: before the
     provider has told an amount, the order's. `refunded`: refunds are known one by one, or as the payment's total, or
-    both; either may be behind the other.
+    both; either may be behind the other. `pending`: on its way at the provider. All in the payment's own `currency`.
     """
 
-    __slots__ = ("_asked_and_failed", "_disputes", "_failed", "_meanings", "differs", "refunded", "taken")
+    __slots__ = ("_denied", "_disputes", "_failed", "_meanings", "currency", "differs", "pending", "refunded", "taken")
 
     def __init__(self, price: Price, facts: Iterable[Fact]) -> None:
         self._meanings = set[Meaning | None]()
-        self._asked_and_failed = self.differs = False
+        self._denied = self.differs = False
         self._disputes = defaultdict[str | None, set[Meaning]](set)
-        processed, self._failed = dict[str | None, int](), dict[str | None, int]()
-        captured = total = 0
+        back = {meaning: dict[str | None, int]() for meaning in _GOES_BACK}
+        self.taken, self.currency, total = 0, "", 0
         for fact in facts:
             meaning, amount = fact.meaning, fact.amount_minor or 0
             self._meanings.add(meaning)
             total = max(total, fact.cumulative or 0)
             if meaning in _ABOUT_PAYMENT:
                 self.differs |= _differs(price, fact)
-                captured = max(captured, amount if meaning is Meaning.CAPTURED else 0)
+                if meaning is Meaning.CAPTURED and amount:
+                    known = (amount, fact.currency or price.currency)
+                    self.taken, self.currency = max((self.taken, self.currency), known)
             elif meaning is Meaning.FAILED:
                 # A webhook's may be an old one, of a payment that succeeded later.
-                self._asked_and_failed |= fact.source == "fetch"
+                self._denied |= fact.source == "fetch"
             elif meaning in _DISPUTE:
                 self._disputes[fact.entity_id].add(meaning)
-            elif meaning in _REFUND_ENDS:
+            elif meaning in back:
                 # The highest, should the amounts of one refund differ, so that their order cannot matter.
-                amounts = processed if meaning is Meaning.REFUND_PROCESSED else self._failed
-                amounts[fact.entity_id] = max(amounts.get(fact.entity_id, 0), amount)
-        one_by_one = sum(amount for refund_id, amount in processed.items() if refund_id not in self._failed)
-        self.refunded = max(one_by_one, total - sum(self._failed.values()), 0)
-        self.taken = captured or price.amount_minor
+                back[meaning][fact.entity_id] = max(back[meaning].get(fact.entity_id, 0), amount)
+        if not self.taken:
+            self.taken, self.currency = price.amount_minor, price.currency
+        self._failed = failed = back[Meaning.REFUND_FAILED]
+        processed = {one: amount for one, amount in back[Meaning.REFUND_PROCESSED].items() if one not in failed}
+        pending = {one: amount for one, amount in back[Meaning.REFUND_PENDING].items() if one not in failed}
+        by_provider = max(sum(processed.values()), total - sum(failed.values()), 0)
+        self.pending = max(sum((pending | processed).values()) - by_provider, 0)
+        self.refunded = by_provider + sum(back[Meaning.SETTLED].values())
 
     def has(self, meaning: Meaning) -> bool:
         return meaning in self._meanings
+
+    def refunded_of(self, price: Price) -> int:
+        """In the order's currency, never above the price. Of a payment in another one the same share, rounded down."""
+        if self.currency != price.currency:
+            return price.amount_minor * min(self.refunded, self.taken) // self.taken
+        # What was taken beyond the price buys nothing: it goes back first, and the course stays whole.
+        return min(max(self.refunded - max(self.taken - price.amount_minor, 0), 0), price.amount_minor)
 
     @property
     def is_rejected(self) -> bool:
@@ -169,7 +186,7 @@ class _Own:
     @property
     def is_denied(self) -> bool:
         """The signature said success, and asked about it the provider says failure. A capture outweighs it."""
-        return self._asked_and_failed and not self.has(Meaning.CAPTURED)
+        return self._denied and not self.has(Meaning.CAPTURED)
 
     @property
     def is_back(self) -> bool:

@@ -4,7 +4,7 @@ verify      a payment was accepted on a signature: ask the provider whether amou
 reconcile   an order is not paid: ask the provider whether it is after all
 refund      a payment took money that pays nothing, or staff want some of it back: send it back; the row's id is the
             provider's idempotency key
-Table: payment_tasks.
+Tables: payment_tasks; payment_facts (read).
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -40,6 +40,31 @@ SELECT $1, 'refund', $2, jsonb_build_object('paymentId', $3::text, 'amountMinor'
                     WHERE order_id = $1 AND kind = 'refund' AND done_at IS NULL AND split_part(subject, '#', 1) = $3)
     ON CONFLICT DO NOTHING
 RETURNING id
+"""
+# Held until the commit: nobody claims one meanwhile.
+_HOLD_REFUNDS = """
+SELECT COALESCE(bool_or(held.lease_until > clock_timestamp()), false)
+  FROM (SELECT lease_until FROM payment_tasks
+         WHERE order_id = $1 AND kind = 'refund' AND done_at IS NULL
+           AND COALESCE(detail->>'paymentId', split_part(subject, '#', 1)) = $2
+           FOR UPDATE) AS held
+"""
+# Those that were given up too. One of a part is over when as much was settled since it was opened.
+_END_SETTLED = """
+UPDATE payment_tasks task
+   SET done_at = COALESCE(done_at, clock_timestamp()), lease_until = NULL, lease_token = NULL, last_error = NULL,
+       detail = detail || jsonb_build_object('settledBy', $3::text, 'lastError', last_error)
+ WHERE order_id = $1 AND kind = 'refund' AND (done_at IS NULL OR last_error IS NOT NULL)
+   AND COALESCE(detail->>'paymentId', split_part(subject, '#', 1)) = $2
+   AND ($4 OR (detail->>'amountMinor')::bigint <= (
+            SELECT sum(said.amount_minor) FROM payment_facts said
+             WHERE said.order_id = $1 AND said.payment_id = $2 AND said.status = 'settled'
+               AND said.received_at > task.created_at))
+"""
+_IS_LEFT_BY_STAFF = """
+SELECT EXISTS (SELECT FROM payment_tasks
+                WHERE order_id = $1 AND kind = 'refund' AND done_at IS NULL AND subject = $3
+                  AND detail->>'paymentId' = $2)
 """
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -119,6 +144,22 @@ async def open_staff_refund(
     """The task's id; None while another one of the order's staff, or of this payment, is open."""
     opened: UUID | None = await transaction.fetchval(_OPEN_BY_STAFF, order_id, BY_STAFF, payment_id, amount_minor)
     return opened
+
+
+async def hold_refunds(transaction: Transaction, order_id: str, payment_id: str) -> bool:
+    """Until the commit nobody begins a refund of this payment. False: one is at work just now."""
+    return not await transaction.fetchval(_HOLD_REFUNDS, order_id, payment_id)
+
+
+async def end_settled_refunds(
+    transaction: Transaction, order_id: str, payment_id: str, *, settled_by: str, is_all: bool
+) -> bool:
+    """After the settlement's fact is stored; `is_all`: nothing of the payment is left to go back. What it stands for
+    is not sent any more, and nobody has to look at it. False: staff have ordered a refund that it covers in part only,
+    of which nobody could say how much is still to be sent.
+    """
+    await transaction.execute(_END_SETTLED, order_id, payment_id, settled_by, is_all)
+    return not await transaction.fetchval(_IS_LEFT_BY_STAFF, order_id, payment_id, BY_STAFF)
 
 
 async def open_tasks(transaction: Transaction, tasks: Sequence[NewTask]) -> None:

@@ -28,8 +28,9 @@ from services.gateway_api.limits import (
     TASKS_MAX,
     TASKS_POLL_S,
 )
+from services.gateway_api.payments.reads import read_facts
 from services.gateway_api.payments.recording import Recorder, open_recorder
-from services.gateway_api.payments.state import Meaning
+from services.gateway_api.payments.state import Meaning, Price, left_of
 from services.gateway_api.payments.task_queue import Task, claim_tasks, finish_task, postpone_task
 from services.gateway_api.providers import Provider
 from services.gateway_api.providers.verified import as_about_order, is_of_order, is_unknown, never_captured
@@ -37,7 +38,7 @@ from services.gateway_api.web.problems import Problem
 
 log = structlog.get_logger()
 _STATE = """
-SELECT payment_id, confirmed_at IS NOT NULL AS paid,
+SELECT payment_id, confirmed_at IS NOT NULL AS paid, amount_minor, currency,
        EXISTS (SELECT FROM payment_facts fact
                 WHERE fact.order_id = payments.order_id AND fact.payment_id = payments.payment_id
                   AND fact.status = $2) AS captured,
@@ -145,10 +146,15 @@ class _Worker:
             await finish_task(self._database, task, error="the payment is another order's and stays there")
             return
         await self._recorder.record(fact)
+        amount_minor = await self._to_send(task, state)
         if is_unknown(fact):
             # Only a payment with a success is owed: rather we ask another account than that there was no money.
             await self._again(task, error="the provider does not know the payment")
-        elif fact.meaning is Meaning.FAILED or (fact.cumulative or 0) >= (fact.amount_minor or 0) > 0:
+        elif (
+            amount_minor == 0
+            or fact.meaning is Meaning.FAILED
+            or (fact.cumulative or 0) >= (fact.amount_minor or 0) > 0
+        ):
             await finish_task(self._database, task)
         elif _may_be_made_twice(task):
             await self._give_up(task, error="too old to repeat: a person must compare")
@@ -156,7 +162,7 @@ class _Worker:
             await self._give_up(task, error=f"{state['failures']} refunds failed: a person must find another way")
         elif fact.meaning is Meaning.CAPTURED:
             refund = await provider.refund(
-                task.payment_id, amount_minor=task.amount_minor, key=str(task.id), within_s=TASK_CALL_S
+                task.payment_id, amount_minor=amount_minor, key=str(task.id), within_s=TASK_CALL_S
             )
             log.info("refund_sent" if refund else "refund_not_needed", orderId=task.order_id, paymentId=task.payment_id)
             if refund is not None:
@@ -166,6 +172,18 @@ class _Worker:
             await finish_task(self._database, task)
         else:
             await self._again(task, error=f"still {fact.meaning}")
+
+    async def _to_send(self, task: Task, state: Row) -> int | None:
+        """None: all that the provider has left. That would be too much of a payment of which staff have sent something
+        back past it.
+        """
+        async with self._database.connection() as connection:
+            facts = await read_facts(connection, task.order_id)
+        if not any(fact.meaning is Meaning.SETTLED and fact.payment_id == task.payment_id for fact in facts):
+            return task.amount_minor
+        price = Price(amount_minor=state["amount_minor"], currency=state["currency"])
+        left_minor = left_of(price, facts, task.payment_id).amount_minor
+        return min(task.amount_minor or left_minor, left_minor)
 
     async def _again(self, task: Task, *, error: str) -> None:
         if task.attempts >= TASK_ATTEMPTS_MAX:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from services.gateway_api.admin.departures import DepartureAnswer
 from services.gateway_api.admin.reviews import ReviewPage
+from services.gateway_api.admin.settlements import SettleAnswer
 from services.gateway_api.bodies import answers as told
 from services.gateway_api.bodies.admin import (
     AllocateBody,
@@ -16,6 +17,7 @@ from services.gateway_api.bodies.admin import (
     RescheduleBody,
     ResolveBody,
     RetryBody,
+    SettleBody,
     TrainerBody,
 )
 from services.gateway_api.bodies.trainers import TrainerAnswer
@@ -161,6 +163,16 @@ def _money() -> Iterator[Endpoint]:
         parameters=(KEY,),
         answers={202: told.RefundAnswer},
         headers={202: ("Location",)},
+        problems=(*MISTAKES, 404, 409),
+    )
+    yield Endpoint(
+        method="POST",
+        path=f"{payment}/settle",
+        summary="Record money that went back past the provider, as by a bank transfer; no refund sends it again.",
+        roles=FINANCE,
+        body=SettleBody,
+        parameters=(KEY,),
+        answers={200: SettleAnswer},
         problems=(*MISTAKES, 404, 409),
     )
     yield Endpoint(

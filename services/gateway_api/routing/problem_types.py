@@ -49,6 +49,9 @@ PROBLEM_TYPES: Mapping[str, ProblemType] = {
     "refund-running": ProblemType(
         (409,), "Another refund of this order has not reached the provider. Repeat it a little later."
     ),
+    "transfer-already-recorded": ProblemType(
+        (409,), "Money with this `reference` went back for this payment already. Look at its state before you go on."
+    ),
     "idempotency-key-missing": ProblemType((400,), "Send an Idempotency-Key header of 1 to 255 characters."),
     "idempotency-key-reused": ProblemType(
         (422,), "This key came before with another payload. Use a new key for a new request."

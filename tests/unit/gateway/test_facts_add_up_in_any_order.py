@@ -42,6 +42,10 @@ def refund(meaning: Meaning, refund_id: str, amount_minor: int, payment_id: str 
     return fact(meaning, payment_id, entity_id=refund_id, amount_minor=amount_minor, currency="INR")
 
 
+def settled(reference: str, amount_minor: int) -> Fact:
+    return fact(Meaning.SETTLED, entity_id=reference, source="staff", amount_minor=amount_minor, currency="INR")
+
+
 SIGNED, CAPTURED = fact(Meaning.SIGNED, source="callback"), fact(Meaning.CAPTURED)
 PARTIAL, REST = refund(Meaning.REFUND_PROCESSED, "rfnd_1", 200_000), refund(Meaning.REFUND_PROCESSED, "rfnd_2", 300_000)
 
@@ -49,6 +53,7 @@ OPEN, WON = fact(Meaning.DISPUTE_OPEN, entity_id="disp_1"), fact(Meaning.DISPUTE
 
 CHEAP, UNKNOWN = fact(Meaning.CAPTURED, amount_minor=1), fact(Meaning.FAILED, source="fetch")
 DEAR, SURPLUS = fact(Meaning.CAPTURED, amount_minor=600_000), refund(Meaning.REFUND_PROCESSED, "rfnd_0", 100_000)
+SETTLED = settled("transfer-1", 200_000)
 ACCEPTED, REJECTED = fact(Meaning.ACCEPTED, source="staff"), fact(Meaning.REJECTED, source="staff")
 
 
@@ -107,6 +112,10 @@ STATES: list[tuple[str, list[Fact]]] = [
     ("partially_refunded", [DEAR, ACCEPTED, SURPLUS, PARTIAL]),
     ("refunded", [DEAR, ACCEPTED, SURPLUS, PARTIAL, REST]),
     ("created", [REJECTED]),
+    ("partially_refunded", [CAPTURED, SETTLED]),
+    ("refunded", [CAPTURED, SETTLED, REST]),
+    ("refunded", [CAPTURED, SETTLED, PARTIAL, REST]),
+    ("failed", [CHEAP, REJECTED, settled("a", 1)]),
 ]  # fmt: skip
 
 
