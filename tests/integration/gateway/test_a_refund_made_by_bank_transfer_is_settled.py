@@ -76,12 +76,12 @@ async def test_what_was_given_up_is_over_once_its_transfer_is_recorded(gateway: 
     order, second = await owed(gateway)
     await set_tasks(database_url, "done_at = now(), last_error = 'a dozen refunds failed'")
     assert await for_a_person(gateway) == 1
-    part = {"paymentId": second, "amountMinor": 100_000}
+    part: Json = {"paymentId": second, "amountMinor": 100_000}
     status, told = await settle(gateway, order, **part)
     assert (status, told["leftMinor"]) == (200, 400_000)
     # Somebody still has to send the rest.
     assert await for_a_person(gateway) == 1
-    rest = {"paymentId": second, "amountMinor": 400_000, "reference": "UTR 4712"}
+    rest: Json = {"paymentId": second, "amountMinor": 400_000, "reference": "UTR 4712"}
     status, told = await settle(gateway, order, key="s-2", **rest)
     assert (status, told["leftMinor"], told["status"], told["refundedMinor"]) == (200, 0, "succeeded", 0)
     assert await for_a_person(gateway) == 0
