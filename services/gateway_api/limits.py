@@ -94,6 +94,9 @@ REFUNDS_FAILED_MAX = 12
 REFUND_KEY_S = 20 * 3600.0
 
 SWEEPS_POLL_S = 30.0
-SWEEP_LEASE_S = 300.0
+# Renewed while a sweep works, so that one whose gateway was killed is taken over after this.
+SWEEP_LEASE_S = 60.0
+# After an error: a provider that is away has nothing to list a moment later either.
+SWEEP_AGAIN_S = 60.0
 # Compared and recorded at once; far below what may wait, so that confirmations are not refused for a sweep.
 SWEEP_FACTS = 64

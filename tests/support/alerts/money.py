@@ -18,8 +18,8 @@ _IS_GIVEN_UP = """
 UPDATE payment_tasks SET done_at = clock_timestamp(), last_error = 'refused'
  WHERE order_id = $1 AND kind = 'refund' AND done_at IS NOT NULL RETURNING id
 """
-# One of the providers: a gateway compares one in half a minute. Its first comparison began before the sandbox answered,
-# and what was interrupted holds its lease for minutes.
+# One of the providers: a gateway compares one in half a minute. Its first comparison may be under way still: without
+# its lease it ends, and changes nothing.
 _AGED = """
 UPDATE provider_sweeps
    SET swept_until = now() - interval '3 days', due_at = now() + interval '1 day',
@@ -52,7 +52,7 @@ async def providers_that_are_not_compared(scene: Scene) -> AsyncIterator[None]:
     yield
 
     async def are_compared() -> bool:
-        """One that failed, as on a busy machine, would be tried again by itself after minutes."""
+        """One that failed, as on a busy machine, would be tried again by itself after a minute."""
         async with scene.world() as world:
             return await world.connection.execute(_HURRIED) == "UPDATE 0"
 
