@@ -1,5 +1,6 @@
 """Money that went back past the provider counts once, ends what would have sent it, and is told like any refund."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -35,10 +36,10 @@ async def paid(gateway: Gateway) -> tuple[Json, str]:
     return order, callback["razorpay_payment_id"]
 
 
-async def owed(gateway: Gateway) -> tuple[Json, str]:
+async def owed(gateway: Gateway, *, key: str = "key-1") -> tuple[Json, str]:
     """(a paid order, a second payment of it, which is to go back)."""
-    order = await place_order(gateway, key="key-1")
-    assert (await confirm(gateway, signed_callback(gateway, order["providerOrderId"], "pay_first")))[0] == 200
+    order = await place_order(gateway, key=key)
+    assert (await confirm(gateway, signed_callback(gateway, order["providerOrderId"], f"pay_of_{key[-1]}")))[0] == 200
     second = await pay(gateway, order)
     assert (await confirm(gateway, second))[0] == 409
     return order, second["razorpay_payment_id"]
@@ -189,3 +190,21 @@ async def test_a_refund_of_staff_that_came_back_is_over_once_it_is_settled(gatew
     assert (await settle(gateway, order, amountMinor=50_000, reference="UTR 4712", key="s-2"))[0] == 200
     assert await for_a_person(gateway) == 0
     assert adjustments(await outbox_events(database_url))[-1] == ("partially_refunded", 200_000)
+
+
+async def test_it_goes_back_by_one_way_whoever_is_faster(gateway: Gateway, database_url: str) -> None:
+    cases = [await owed(gateway, key=f"key-{number}") for number in range(8)]
+
+    async def settled_at_last(order: Json, payment_id: str, number: int) -> bool:
+        """False: the provider has it."""
+        await asyncio.sleep(number / 100)
+        while True:
+            status, told = await settle(gateway, order, key=f"s-{number}", paymentId=payment_id, amountMinor=500_000)
+            if status == 200 or told["type"] != RUNNING:
+                return bool(status == 200)
+
+    async with task_workers(gateway, count=2):
+        are_settled = await asyncio.gather(*(settled_at_last(*case, number) for number, case in enumerate(cases)))
+    await work_off(gateway, database_url)
+    for (_, payment_id), is_settled in zip(cases, are_settled, strict=True):
+        assert await sent_back(gateway, payment_id) in ({0, None} if is_settled else {500_000})

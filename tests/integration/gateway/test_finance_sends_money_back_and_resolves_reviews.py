@@ -176,6 +176,24 @@ async def test_money_that_is_back_already_is_not_asked_for_again(gateway: Gatewa
         await stripe.refund(order["providerOrderId"], amount_minor=1, key="part", within_s=5)
 
 
+async def test_a_refund_of_dollars_that_pay_an_order_in_rupees_counts_by_its_share(
+    gateway: Gateway, database_url: str
+) -> None:
+    order = await place_order(gateway, key="key-1")
+    dollars = payment_entity(order, "pay_1", amount=6_000, currency="USD")
+    await send_webhook(gateway, "payment.captured", payment=dollars)
+    accepted = {"decision": "accept", "reason": "paid from abroad"}
+    assert (await ask(gateway, order["orderId"], "resolve", accepted))[0] == 200
+    back = refund_entity("pay_1", "rfnd_1", 3_000) | {"currency": "USD"}
+    await send_webhook(gateway, "refund.processed", payment=dollars, refund=back)
+    adjusted = [event for event in await outbox_events(database_url) if isinstance(event, PaymentAdjusted)]
+    assert [(event.status, event.refunded_minor, event.currency) for event in adjusted] == [
+        ("partially_refunded", 250_000, "INR")
+    ]
+    status, told = await ask(gateway, order["orderId"], "refund", {"reason": "moved away"}, key="k-1")
+    assert (status, told["amountMinor"], told["currency"]) == (202, 3_000, "USD")
+
+
 async def test_a_rejected_success_without_money_is_over_at_once(gateway: Gateway, database_url: str) -> None:
     order = await place_order(gateway, key="key-1")
     payment_id = (await pay(gateway, order, status="authorized"))["razorpay_payment_id"]
