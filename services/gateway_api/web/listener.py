@@ -7,6 +7,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 from aiohttp import web
 
@@ -62,6 +63,7 @@ async def listen(
 
 class _Refusal(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(_FULL)
-        transport.close()
+        # uvloop's transports are none of asyncio's classes.
+        refused = cast("asyncio.WriteTransport", transport)
+        refused.write(_FULL)
+        refused.close()
