@@ -16,7 +16,7 @@ from services.common.database import Database
 from services.common.errors import DeadlineError, DependencyError, PermanentError, TransientError
 from services.common.events import allocation_event
 from services.common.outbox import add_event
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 
 _INTERVAL_S = 5.0
 _PURCHASES_AT_ONCE = 100

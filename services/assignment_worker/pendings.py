@@ -18,7 +18,7 @@ from services.common.database import Database
 from services.common.errors import DeadlineError, DependencyError, PermanentError, TransientError
 from services.common.events import allocation_event
 from services.common.outbox import add_event
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 
 # A new or freed trainer is found within 30 s.
 _RETRY_INTERVAL_S = 5.0

@@ -13,7 +13,7 @@ from services.common.database import Database
 from services.common.errors import DeadlineError, PermanentError, TransientError
 from services.common.events import allocation_event
 from services.common.outbox import add_event
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 
 _AT_ONCE = 20
 _DUE = "SELECT * FROM shortfalls_to_retry($1)"

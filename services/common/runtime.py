@@ -19,7 +19,8 @@ import uvloop
 
 from services.common.errors import ConfigurationError, RecordError
 from services.common.settings import Settings
-from services.common.telemetry import configure_logging, configure_tracing
+from services.common.telemetry.logs import configure_logging
+from services.common.telemetry.traces import configure_tracing
 
 EXIT_OK = 0
 EXIT_FAILED = 1

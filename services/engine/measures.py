@@ -17,7 +17,7 @@ from services.common.database import Database
 from services.common.events import Event
 from services.common.metrics import STAGE_OF_WORKER, Metrics
 from services.common.settings import has_otlp_endpoint
-from services.common.telemetry import SEND_SPAN, exemplar_of, is_sampled, messaging_span, trace_id_in
+from services.common.telemetry.traces import SEND_SPAN, exemplar_of, is_sampled, messaging_span, trace_id_in
 from services.engine.failures import fingerprint_of, message_of
 from services.engine.outcomes import Done, Outcome
 from services.engine.pauses import Reason

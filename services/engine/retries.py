@@ -12,7 +12,7 @@ from services.common.errors import ConfigurationError, RecordError
 from services.common.events import Event
 from services.common.limits import DEAD_LETTER_BYTES_MAX, HEADERS_BYTES_MAX, RETRY_JITTER
 from services.common.setting_kinds import parse_duration_s
-from services.common.telemetry import SEND_SPAN
+from services.common.telemetry.traces import SEND_SPAN
 from services.common.topics import WORKERS, Topics
 from services.engine.failures import class_of, cut, fingerprint_of, message_of, stack_of
 from services.engine.outcomes import Dead, Retry

@@ -10,7 +10,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from services.common.codec import Codec
 from services.common.errors import DependencyError, PermanentError, RecordError
-from services.common.telemetry import SEND_SPAN, messaging_span, traceparent_of
+from services.common.telemetry.traces import SEND_SPAN, messaging_span, traceparent_of
 from services.common.topics import Topics
 from services.engine.measures import Measures, Spans
 from services.engine.outcomes import Dead, Done, Outcome

@@ -8,7 +8,7 @@ from io import StringIO
 import structlog
 
 from services.common.settings import Settings
-from services.common.telemetry import configure_logging
+from services.common.telemetry.logs import configure_logging
 
 
 @contextmanager

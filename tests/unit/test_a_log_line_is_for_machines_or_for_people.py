@@ -7,12 +7,12 @@ import orjson
 import pytest
 
 from services.common.settings import child_environment
-from services.common.telemetry import EMOJI_OF_OUTCOME
+from services.common.telemetry.logs import EMOJI_OF_OUTCOME
 
 _SPEAKS = """
 import logging, structlog
 from services.common.settings import Settings
-from services.common.telemetry import configure_logging
+from services.common.telemetry.logs import configure_logging
 
 configure_logging(Settings.from_environment(), "notifier")
 structlog.get_logger().info("record_handled", outcome="ok", orderId="ord_1", signature="c0ffee", payload={"a": 1})

@@ -1,6 +1,6 @@
 """Only fields of the allow-list pass; one that a call names and the list does not would be missing without a word."""
 
-from services.common.telemetry import LOG_FIELDS
+from services.common.telemetry.logs import LOG_FIELDS
 from tests.support.tidy import calls, service_modules
 
 _LOGS = {"log.debug", "log.info", "log.warning", "log.error", "log.exception"}

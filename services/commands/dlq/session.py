@@ -18,7 +18,7 @@ from services.common.database import open_database
 from services.common.errors import CoursepayError, RecordError
 from services.common.runtime import EXIT_FAILED, EXIT_USAGE
 from services.common.settings import Settings, has_otlp_endpoint
-from services.common.telemetry import configure_tracing
+from services.common.telemetry.traces import configure_tracing
 from services.engine.producer import KafkaClientError, open_producer
 from services.operations.replay.execution import Tools
 from services.operations.replay.refusals import EXIT_PARTIAL, EXIT_REFUSED, BadFilterError, RefusedError, RunCutOffError

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from services.common.database import Transaction
 from services.common.outbox import add_event
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 from services.gateway_api.admin import assignments
 from services.gateway_api.admin.assignments import Decision
 from services.gateway_api.bodies.admin import AllocateBody, ApproveBody, ReassignBody, RetryBody

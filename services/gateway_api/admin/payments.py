@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from services.common.database import Row, Transaction
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 from services.common.validation import is_id
 from services.gateway_api.bodies.admin import RefundBody, ResolveBody
 from services.gateway_api.bodies.answers import RefundAnswer, ResolveAnswer

@@ -9,7 +9,7 @@ from aiohttp import web
 from services.common.database import Row, Transaction
 from services.common.events import allocation_event
 from services.common.outbox import add_event
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 from services.gateway_api.bodies.admin import ReasonBody
 from services.gateway_api.bodies.answers import SessionAnswer
 from services.gateway_api.callers import audit

@@ -21,7 +21,7 @@ from services.common.codec import EncodedEvent
 from services.common.errors import PermanentError, RecordError
 from services.common.runtime import RELAY_CLAIMED, RELAY_MARKED, RELAY_SENT, reached
 from services.common.settings import has_otlp_endpoint
-from services.common.telemetry import SEND_SPAN, is_sampled, messaging_span, traceparent_of
+from services.common.telemetry.traces import SEND_SPAN, is_sampled, messaging_span, traceparent_of
 from services.engine.producer import KAFKA, OutgoingRecord, Producer
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import (

@@ -9,10 +9,10 @@ from aiohttp.typedefs import Middleware
 from opentelemetry.trace import SpanKind
 
 from services.common.errors import DependencyError, RecordError, TransientError
-from services.common.telemetry import span
+from services.common.telemetry.traces import span
 from services.gateway_api.limits import RETRY_AFTER_S
 from services.gateway_api.web.problems import Problem, dependency_unavailable
-from services.gateway_api.web.request_log import note, request_id_of, write_line
+from services.gateway_api.web.request_log import RequestLines, note, request_id_of
 
 log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -20,6 +20,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def answering() -> Middleware:
     """Whatever a handler raises becomes an answer here; nothing internal is told."""
+    lines = RequestLines()
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -27,8 +28,9 @@ def answering() -> Middleware:
         request_id = request_id_of(request)
         traceparent = request.headers.get("traceparent")
         status = 499
+        serving = span(f"{request.method} {_route_of(request)}", kind=SpanKind.SERVER, traceparent=traceparent)
         try:
-            with span(f"{request.method} {_route_of(request)}", kind=SpanKind.SERVER, traceparent=traceparent):
+            with serving as served:
                 response = await _answer_of(request, handler)
             status = response.status
             response.headers["X-Request-Id"] = request_id
@@ -38,7 +40,7 @@ def answering() -> Middleware:
                 response.force_close()
             return response
         finally:
-            write_line(request, status, started)
+            lines.write(request, status, started, served)
 
     return answer
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-from contextlib import nullcontext
 from typing import Any, NoReturn, TypeVar
 from uuid import UUID
 
@@ -26,8 +25,11 @@ async def read_body(request: web.Request, limit_bytes: int, *, within_s: float =
         raise _too_large(limit_bytes)
     try:
         # What is there already needs no deadline, which costs more than reading it.
-        async with nullcontext() if request.content.is_eof() else asyncio.timeout(within_s):
+        if request.content.is_eof():
             body = await request.read()
+        else:
+            async with asyncio.timeout(within_s):
+                body = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise _too_large(limit_bytes) from None
     except TimeoutError:
@@ -42,8 +44,7 @@ async def read_json(request: web.Request, limit_bytes: int = BODY_BYTES_MAX) -> 
     read in two ways: duplicate keys, NaN, numbers out of range, lone surrogates, nesting without end.
     """
     refuse_encoded_body(request)
-    if request.content_type != "application/json":
-        raise Problem("unsupported-media-type", 415, "The body must be application/json")
+    require_json(request.content_type)
     return decode_json(await read_body(request, limit_bytes))
 
 
@@ -58,6 +59,12 @@ def refuse_encoded_body(request: web.Request) -> None:
     """Raises Problem 415. A compressed body could grow a thousandfold after every size check."""
     if hdrs.CONTENT_ENCODING in request.headers:
         raise Problem("unsupported-media-type", 415, "Send the body without Content-Encoding")
+
+
+def require_json(content_type: str) -> None:
+    """Raises Problem 415."""
+    if content_type != "application/json":
+        raise Problem("unsupported-media-type", 415, "The body must be application/json")
 
 
 def decode_json(body: bytes) -> Any:  # noqa: ANN401 - any JSON value

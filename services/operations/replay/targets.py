@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.common.errors import PermanentError
-from services.common.telemetry import SEND_SPAN, begin_trace
+from services.common.telemetry.traces import SEND_SPAN, begin_trace
 from services.common.topics import EVENT_TOPICS, Topics
 from services.engine.records import Header, OutgoingRecord, Record
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from services.common.settings import Settings
-from services.common.telemetry import LOG_FIELDS
+from services.common.telemetry.logs import LOG_FIELDS
 from services.gateway_api.callers.roles import Role
 from services.sandbox.accounts import sandbox_accounts
 from services.sandbox.razorpay.events import sign
