@@ -15,7 +15,7 @@ NOUNS_ALLOWED_IN: Mapping[str, str] = {
     "services/common/topics": "the routing table: which event, which worker",
     "services/common/metrics": "the catalogue names what it counts",
     "services/common/settings": "addresses and secrets of the services around",
-    "services/common/telemetry": "the allow-list of log fields",
+    "services/common/telemetry/logs": "the allow-list of log fields",
     "services/common/limits": "limits of several services in one place",
 }
 # Words of PostgreSQL's and librdkafka's own.
@@ -52,7 +52,7 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/assignment_worker/shortfalls": frozenset({"set_pending_aside", "shortfalls_to_retry"}),
     "services/commands/keys": frozenset({"audit_log"}),
     "services/common/database": frozenset(),
-    "services/common/outbox": frozenset({"outbox"}),
+    "services/common/outbox": frozenset({"add_to_outbox"}),
     "services/engine/crashes": frozenset({"worker_crashes"}),
     "services/gateway_api/admin/departures": frozenset(
         {"depart_trainer", "student_course_purchases", "trainer_departure_items", "trainer_departures"}
