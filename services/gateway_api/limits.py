@@ -51,8 +51,10 @@ PROVIDER_CALL_S = 5.0
 PROVIDER_TRIES = 3
 PROVIDER_ANSWER_BYTES_MAX = 1024 * 1024
 
-# Facts in one commit, and facts that wait for one.
+# Facts in one commit, and facts that wait for one. Fewer than the least are not worth a second writer beside the first.
+RECORDING_FACTS_MIN = 16
 RECORDING_FACTS_MAX = 128
+RECORDING_WRITERS_MAX = 3
 RECORDING_QUEUE_MAX = 2_000
 # From the moment when a request has its fact: it must be answered within 2 s, whoever is in front.
 RECORDING_DEADLINE_S = 1.7

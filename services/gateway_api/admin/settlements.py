@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from services.common.database import Row, Transaction
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 from services.gateway_api.admin.payments import (
     left_to_send,
     lock_payment,

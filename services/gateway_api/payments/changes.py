@@ -68,14 +68,15 @@ def change_of(
     verified; one that took money beside the accepted one, or was rejected, is to go back, anew after each refund that
     failed. `elsewhere`: payments that pay other orders.
     """
-    payment, facts, events = before, list(known), list[Event]()
+    payment, facts = before, list(known)
+    events: list[Event] = []
     state: State | None = None
     for fact in new:
         facts.append(fact)
         state = derive_state(order.price, facts, payment.payment_id, elsewhere)
         payment, told = _step(order, payment, state, now)
         events += told
-    tasks = list[NewTask]()
+    tasks: list[NewTask] = []
     if state is not None:
         accepted_now = before.payment_id is None and state.accepted is not None
         if accepted_now and not state.proven:
@@ -86,7 +87,7 @@ def change_of(
 
 
 def _step(order: Order, before: Payment, state: State, now: datetime) -> tuple[Payment, list[Event]]:
-    events = list[Event]()
+    events: list[Event] = []
     confirmed_at = before.confirmed_at
     told: tuple[Status, int] = (before.status, before.refunded_minor)
     if before.payment_id is None and state.accepted is not None:

@@ -16,10 +16,10 @@ from aiohttp import web
 from opentelemetry import trace
 
 from services.common.errors import DependencyError
-from services.common.telemetry import exemplar_of
+from services.common.telemetry.traces import exemplar_of
 from services.gateway_api.bodies.answers import ConfirmAnswer, ConfirmPendingAnswer
 from services.gateway_api.dependencies import Dependencies
-from services.gateway_api.limits import BODY_BYTES_MAX, CAPTURE_FETCH_S, CONFIRM_AGAIN_S, CONFIRM_S, FORM_FIELDS_MAX
+from services.gateway_api.limits import CAPTURE_FETCH_S, CONFIRM_AGAIN_S, CONFIRM_S, FORM_FIELDS_MAX
 from services.gateway_api.payments.recording import Recorder
 from services.gateway_api.payments.rows import Recorded
 from services.gateway_api.payments.state import Meaning
@@ -27,7 +27,7 @@ from services.gateway_api.providers import InvalidSignatureError, Provider, Prov
 from services.gateway_api.providers.verified import as_about_order
 from services.gateway_api.web.json_answers import answer
 from services.gateway_api.web.problems import Problem
-from services.gateway_api.web.reading import invalid, read_body, read_json
+from services.gateway_api.web.reading import decode_json, invalid, require_json
 from services.gateway_api.web.request_log import note
 
 _FORM = "application/x-www-form-urlencoded"
@@ -64,11 +64,13 @@ class _Confirmation:
 
     async def answer(self, request: web.Request) -> tuple[web.Response, str]:
         """The answer and its outcome for the metric. Raises Problem, RecordError."""
-        fields = await _read_fields(request)
+        # Whole and within its limits: the guard has seen to that.
+        body = await request.read()
+        fields = _read_fields(request.content_type, body)
         provider = _provider_of(fields, self._providers)
         note(request, provider=provider.name)
         try:
-            said = provider.read_callback(fields, await read_body(request, BODY_BYTES_MAX))
+            said = provider.read_callback(fields, body)
         except InvalidSignatureError:
             raise Problem("invalid-signature", 401, "The signature does not fit") from None
         if isinstance(said, str):
@@ -118,14 +120,14 @@ class _Confirmation:
         return _pending(request, known)
 
 
-async def _read_fields(request: web.Request) -> Fields:
+def _read_fields(content_type: str, body: bytes) -> Fields:
     """Raises Problem 400, 415, 422."""
-    if request.content_type != _FORM:
-        data = await read_json(request)
+    if content_type != _FORM:
+        require_json(content_type)
+        data = decode_json(body)
         if not isinstance(data, dict):
             raise invalid(("", "an object"))
         return data
-    body = await read_body(request, BODY_BYTES_MAX)
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
     except ValueError:

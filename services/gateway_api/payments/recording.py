@@ -1,10 +1,10 @@
 """One commit for what a provider or a caller told us: the fact, the state that all facts add up to, the event in the
 outbox, the tasks for later.
 
-Concurrent ones share a commit: a writer takes whatever waits, without a timer, so that a lone request waits for
-nothing. The batch only takes payment rows that nobody holds; the others, and all after an error that is one fact's
-own, are recorded order by order and wait for the row. A connection that is lost inside COMMIT leaves open whether it
-took place, so what is there is read before anyone is told.
+Concurrent ones share a commit: a writer takes what waits, without a timer, so that a lone request waits for nothing;
+when many wait, a few writers share them. The batch only takes payment rows that nobody holds; the others, and all after
+an error that is one fact's own, are recorded order by order and wait for the row. A connection that is lost inside
+COMMIT leaves open whether it took place, so what is there is read before anyone is told.
 """
 
 import asyncio
@@ -19,13 +19,15 @@ import structlog
 from services.common.database import Database
 from services.common.errors import DependencyError, RecordError, TransientError
 from services.common.runtime import AFTER_COMMIT, IN_TRANSACTION, reached
-from services.common.telemetry import current_traceparent
+from services.common.telemetry.traces import current_traceparent
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import (
     RECORDING_DEADLINE_S,
     RECORDING_FACTS_MAX,
+    RECORDING_FACTS_MIN,
     RECORDING_QUEUE_MAX,
     RECORDING_READ_BACK_S,
+    RECORDING_WRITERS_MAX,
     RETRY_AFTER_S,
 )
 from services.gateway_api.payments.reads import find, read_back
@@ -64,8 +66,9 @@ class Recorder:
         self._outbox_written = outbox_written
         self._queue: deque[_Waiting] = deque()
         self._waiting = 0
-        self._writing: asyncio.Task[None] | None = None
-        self._singles: set[asyncio.Task[None]] = set()
+        self._deadlines = _Deadlines()
+        self._writing = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(max(1, connections_max // 2))
 
     async def record(self, fact: VerifiedPayment) -> Recorded:
@@ -77,15 +80,14 @@ class Recorder:
         waiting = _Waiting(Told(fact=fact, traceparent=current_traceparent()))
         self._queue.append(waiting)
         self._waiting += 1
-        if self._writing is None or self._writing.done():
+        if self._writing == 0 or (self._writing < RECORDING_WRITERS_MAX and len(self._queue) >= RECORDING_FACTS_MIN):
+            self._writing += 1
             # A task of its own: a caller that hangs up must not take the others' commit with it.
-            self._writing = asyncio.create_task(self._write_all())
-        # Not asyncio.timeout, which costs five times as much.
-        deadline = asyncio.get_running_loop().call_later(RECORDING_DEADLINE_S, _fail, [waiting], _too_late())
+            self._begin(self._write_all())
+        self._deadlines.add(waiting.recorded)
         try:
             return await waiting.recorded
         finally:
-            deadline.cancel()
             self._waiting -= 1
 
     async def find(self, provider: str, provider_order_id: str) -> Recorded | None:
@@ -94,8 +96,15 @@ class Recorder:
             return await find(connection, provider, provider_order_id)
 
     async def _write_all(self) -> None:
+        try:
+            await self._write_until_empty()
+        finally:
+            # At once, not when the task's end is noticed: until then a fact would wait for a writer that is gone.
+            self._writing -= 1
+
+    async def _write_until_empty(self) -> None:
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), RECORDING_FACTS_MAX))]
+            batch = [self._queue.popleft() for _ in range(_share_of(len(self._queue)))]
             # Whoever has given up will ask again; recording it now would only make others wait.
             wanted = [waiting for waiting in batch if not waiting.recorded.done()]
             try:
@@ -112,10 +121,10 @@ class Recorder:
                 # Beside the next batch: a row that someone holds must not stop the others.
                 self._begin(self._write_waiting(group))
 
-    def _begin(self, single: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(single)
-        self._singles.add(task)
-        task.add_done_callback(self._singles.discard)
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _write_together(self, batch: Sequence[_Waiting]) -> list[_Waiting]:
         """The rest: those whose payment row was not to be had at once, or does not exist."""
@@ -165,8 +174,40 @@ class Recorder:
         return left
 
 
+def _share_of(waiting: int) -> int:
+    """What one writer takes, so that the others have work too: while PostgreSQL has the one's facts, another's are
+    prepared here. All at once would leave either idle while the other works.
+    """
+    fair = max(-(-waiting // RECORDING_WRITERS_MAX), RECORDING_FACTS_MIN)
+    return min(waiting, fair, RECORDING_FACTS_MAX)
+
+
+class _Deadlines:
+    """One timer for all who wait, since they run out in the order in which they came; one for each costs more than what
+    it guards.
+    """
+
+    def __init__(self) -> None:
+        self._ahead: deque[tuple[float, asyncio.Future[Recorded]]] = deque()
+
+    def add(self, recorded: "asyncio.Future[Recorded]") -> None:
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + RECORDING_DEADLINE_S
+        if not self._ahead:
+            loop.call_at(ends, self._end)
+        self._ahead.append((ends, recorded))
+
+    def _end(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._ahead and (self._ahead[0][1].done() or self._ahead[0][0] <= loop.time()):
+            _, recorded = self._ahead.popleft()
+            _refuse(recorded, _too_late())
+        if self._ahead:
+            loop.call_at(self._ahead[0][0], self._end)
+
+
 def _by_order(left: Sequence[_Waiting]) -> Iterable[list[_Waiting]]:
-    groups = defaultdict[tuple[str, str | None], list[_Waiting]](list)
+    groups: defaultdict[tuple[str, str | None], list[_Waiting]] = defaultdict(list)
     for waiting in left:
         groups[waiting.told.fact.provider, waiting.told.fact.provider_order_id].append(waiting)
     return groups.values()
@@ -174,10 +215,14 @@ def _by_order(left: Sequence[_Waiting]) -> Iterable[list[_Waiting]]:
 
 def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
     for waiting in batch:
-        if not waiting.recorded.done():
-            waiting.recorded.set_exception(error)
-            # Whoever waited may be gone: nobody has to look at it.
-            waiting.recorded.exception()
+        _refuse(waiting.recorded, error)
+
+
+def _refuse(recorded: "asyncio.Future[Recorded]", error: Exception) -> None:
+    if not recorded.done():
+        recorded.set_exception(error)
+        # Whoever waited may be gone: nobody has to look at it.
+        recorded.exception()
 
 
 def _too_late() -> DependencyError:

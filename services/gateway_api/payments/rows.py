@@ -1,10 +1,11 @@
 """What goes into writes.py and what comes out, and its rows as the values that the pure parts work on."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.common.database import Row
-from services.gateway_api.payments.changes import Order, Payment
+from services.gateway_api.payments.changes import Change, Order, Payment
 from services.gateway_api.payments.state import Fact, Meaning, Price, Status
 from services.gateway_api.providers import VerifiedPayment
 
@@ -29,6 +30,10 @@ class Recorded:
     accepted: str | None = None
     confirmed_at: datetime | None = None
     wrote_event: bool = False
+
+
+# Facts, each beside the row of its order and payment, if there is one.
+Placed = Sequence[tuple[Told, Row | None]]
 
 
 def fact_of(row: Row) -> Fact:
@@ -64,3 +69,38 @@ def payment_of(row: Row) -> Payment:
         sequence=row["sequence"],
         confirmed_at=row["confirmed_at"],
     )
+
+
+def recorded_of(
+    placed: Placed,
+    before: Mapping[str, Payment],
+    stored: Sequence[Row],
+    changes: Mapping[str, Change],
+    *,
+    wait: bool,
+) -> list[Recorded | None]:
+    """One for each of `placed`. Without `wait` None for one without a row: whoever waits will see whose it is."""
+    new = {(row["provider"], row["body_sha256"]) for row in stored if row["is_new"]}
+    recorded: list[Recorded | None] = []
+    for one, row in placed:
+        digest = (one.fact.provider, one.fact.body_sha256)
+        # Of two equal bodies in one batch one was added.
+        is_new = digest in new
+        new.discard(digest)
+        if row is None:
+            recorded.append(Recorded(order_id=None, new=is_new) if wait else None)
+            continue
+        order_id = row["order_id"]
+        change = changes.get(order_id)
+        payment = change.payment if change is not None else before[order_id]
+        recorded.append(
+            Recorded(
+                order_id=order_id,
+                new=is_new,
+                status=payment.status,
+                accepted=payment.payment_id,
+                confirmed_at=payment.confirmed_at,
+                wrote_event=change is not None and bool(change.events),
+            )
+        )
+    return recorded

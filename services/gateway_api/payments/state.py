@@ -8,7 +8,6 @@ provider's refunds. Should the provider refund the same money later, more went b
 both count, but never more than the payment took: a payment that is back stays so, whatever comes of it again.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -132,10 +131,10 @@ class _Own:
     __slots__ = ("_denied", "_disputes", "_failed", "_meanings", "currency", "differs", "pending", "refunded", "taken")
 
     def __init__(self, price: Price, facts: Iterable[Fact]) -> None:
-        self._meanings = set[Meaning | None]()
+        self._meanings: set[Meaning | None] = set()
         self._denied = self.differs = False
-        self._disputes = defaultdict[str | None, set[Meaning]](set)
-        back = {meaning: dict[str | None, int]() for meaning in _GOES_BACK}
+        self._disputes: dict[str | None, set[Meaning]] = {}
+        back: dict[Meaning, dict[str | None, int]] = {}
         self.taken, self.currency, total = 0, "", 0
         for fact in facts:
             meaning, amount = fact.meaning, fact.amount_minor or 0
@@ -150,18 +149,21 @@ class _Own:
                 # A webhook's may be an old one, of a payment that succeeded later.
                 self._denied |= fact.source == "fetch"
             elif meaning in _DISPUTE:
-                self._disputes[fact.entity_id].add(meaning)
-            elif meaning in back:
+                self._disputes.setdefault(fact.entity_id, set()).add(meaning)
+            elif meaning in _GOES_BACK:
                 # The highest, should the amounts of one refund differ, so that their order cannot matter.
-                back[meaning][fact.entity_id] = max(back[meaning].get(fact.entity_id, 0), amount)
+                amounts = back.setdefault(meaning, {})
+                amounts[fact.entity_id] = max(amounts.get(fact.entity_id, 0), amount)
         if not self.taken:
             self.taken, self.currency = price.amount_minor, price.currency
-        self._failed = failed = back[Meaning.REFUND_FAILED]
-        processed = {one: amount for one, amount in back[Meaning.REFUND_PROCESSED].items() if one not in failed}
-        pending = {one: amount for one, amount in back[Meaning.REFUND_PENDING].items() if one not in failed}
+        failed = self._failed = back.get(Meaning.REFUND_FAILED, {})
+        processed, pending = (
+            {one: amount for one, amount in back.get(meaning, {}).items() if one not in failed}
+            for meaning in (Meaning.REFUND_PROCESSED, Meaning.REFUND_PENDING)
+        )
         by_provider = max(sum(processed.values()), total - sum(failed.values()), 0)
         self.pending = max(sum((pending | processed).values()) - by_provider, 0)
-        self.refunded = by_provider + sum(back[Meaning.SETTLED].values())
+        self.refunded = by_provider + sum(back.get(Meaning.SETTLED, {}).values())
 
     def has(self, meaning: Meaning) -> bool:
         return meaning in self._meanings
@@ -203,13 +205,15 @@ class _Own:
         """How its disputes stand, the gravest. Each ends once, so its end counts in whatever order the facts came; one
         of which only the good end is known has never begun here.
         """
+        if not self._disputes:
+            return None
         ends = {next(end for end in _DISPUTE_ENDS if end in known) for known in self._disputes.values()}
         return next((end for end in (Meaning.DISPUTE_LOST, Meaning.DISPUTE_OPEN) if end in ends), None)
 
 
 def _paid(price: Price, facts: Sequence[Fact]) -> dict[str, _Own]:
     """The payments with a success, in the order in which that became known."""
-    ids = dict.fromkeys(fact.payment_id for fact in facts if fact.meaning in _SUCCESS)
+    ids = dict.fromkeys([fact.payment_id for fact in facts if fact.meaning in _SUCCESS])
     return {one: _Own(price, _of(facts, one)) for one in ids if one is not None}
 
 

@@ -21,7 +21,7 @@ import structlog
 
 from services.common.database import Database
 from services.common.errors import RecordError
-from services.common.telemetry import span
+from services.common.telemetry.traces import span
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import SWEEP_AGAIN_S, SWEEP_FACTS, SWEEP_LEASE_S, SWEEPS_POLL_S
 from services.gateway_api.payments.recording import Recorder, open_recorder

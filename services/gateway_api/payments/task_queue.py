@@ -23,7 +23,7 @@ BY_STAFF = "by-staff"
 _AFTER = "#"
 # A task is opened once: a repeated fact must not send money back again. Asked row by row, which finds an index: as NOT
 # EXISTS it was a hash of the whole table.
-_OPEN = """
+OPEN_TASKS = """
 INSERT INTO payment_tasks (order_id, kind, subject, due_at)
 SELECT order_id, kind, subject, clock_timestamp() + due_in
   FROM unnest($1::text[], $2::text[], $3::text[], $4::interval[]) AS wanted (order_id, kind, subject, due_in)
@@ -135,7 +135,7 @@ def refund_tasks(order_id: str, payment_id: str, failed: Collection[str]) -> Ite
 
 
 async def open_reconcile_task(transaction: Transaction, order_id: str, *, due_in: timedelta) -> None:
-    await open_tasks(transaction, [NewTask(order_id=order_id, kind="reconcile", due_in=due_in)])
+    await transaction.execute(OPEN_TASKS, *columns_of([NewTask(order_id=order_id, kind="reconcile", due_in=due_in)]))
 
 
 async def open_staff_refund(
@@ -162,15 +162,14 @@ async def end_settled_refunds(
     return not await transaction.fetchval(_IS_LEFT_BY_STAFF, order_id, payment_id, BY_STAFF)
 
 
-async def open_tasks(transaction: Transaction, tasks: Sequence[NewTask]) -> None:
-    if tasks:
-        await transaction.execute(
-            _OPEN,
-            [task.order_id for task in tasks],
-            [task.kind for task in tasks],
-            [task.subject for task in tasks],
-            [task.due_in for task in tasks],
-        )
+def columns_of(tasks: Sequence[NewTask]) -> tuple[list[str], list[str], list[str], list[timedelta]]:
+    """The parameters of OPEN_TASKS."""
+    return (
+        [task.order_id for task in tasks],
+        [task.kind for task in tasks],
+        [task.subject for task in tasks],
+        [task.due_in for task in tasks],
+    )
 
 
 async def claim_tasks(database: Database, token: UUID, *, lease: timedelta, count: int) -> list[Task]:

@@ -15,7 +15,7 @@ import structlog
 
 from services.common.database import Row
 from services.common.errors import RecordError
-from services.common.telemetry import span
+from services.common.telemetry.traces import span
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import (
     REFUND_KEY_S,

@@ -5,8 +5,7 @@ a fact that someone committed while we waited for the lock would be invisible, a
 Tables: orders (read), payments, payment_facts, payment_tasks, and outbox through common.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -14,11 +13,11 @@ import structlog
 from services.common.codec import Codec
 from services.common.database import Row, Transaction
 from services.common.outbox import add_events
-from services.gateway_api.payments.changes import Change, change_of
+from services.gateway_api.payments.changes import Change, Payment, change_of
 from services.gateway_api.payments.reads import read_paying, with_orders
-from services.gateway_api.payments.rows import Recorded, Told, fact_of, order_of, payment_of
+from services.gateway_api.payments.rows import Placed, Recorded, Told, fact_of, order_of, payment_of, recorded_of
 from services.gateway_api.payments.state import Fact, Meaning
-from services.gateway_api.payments.task_queue import open_tasks
+from services.gateway_api.payments.task_queue import OPEN_TASKS, columns_of
 from services.gateway_api.providers import VerifiedPayment
 
 log = structlog.get_logger()
@@ -72,14 +71,16 @@ SELECT fact.id, wanted.order_id, fact.payment_id, fact.entity_id, fact.status, f
  WHERE wanted.order_id IS NOT NULL
  ORDER BY id
 """
-_UPDATE = """
+# What follows from the facts, with the tasks, in one statement: a confirmation waits for each.
+_CHANGE = f"""
+WITH opened AS ({OPEN_TASKS})
 UPDATE payments
    SET status = changed.status, payment_id = changed.payment_id, refunded_minor = changed.refunded_minor,
        sequence = changed.sequence, confirmed_at = changed.confirmed_at, updated_at = clock_timestamp()
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[])
+  FROM unnest($5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[], $10::timestamptz[])
        AS changed (order_id, status, payment_id, refunded_minor, sequence, confirmed_at)
  WHERE payments.order_id = changed.order_id
-"""
+"""  # noqa: S608 - of two constants
 _Key = tuple[str, str | None]
 
 
@@ -95,49 +96,58 @@ class Writer:
         """
         told = await with_orders(transaction, told)
         rows = await _lock(transaction, told, wait=wait)
-        kept = [one for one in told if _key(one) in rows or (wait and _is_kept_without_order(one.fact))]
-        stored = await _store(transaction, kept, rows) if kept else []
+        # Beside each its order's row, if it is known and ours.
+        placed = [(one, rows.get(_key(one))) for one in told]
+        kept = [(one, row) for one, row in placed if row is not None or (wait and _is_kept_without_order(one.fact))]
+        stored = await _store(transaction, kept) if kept else []
         # Asked for by those who wait only: in a batch the index says so, and they come here afterwards.
         paying = await read_paying(transaction, stored) if wait else []
-        changes = self._changes(rows, stored, paying)
-        await self._write_changes(transaction, rows, changes, kept)
+        before = {row["order_id"]: payment_of(row) for row in rows.values()}
+        changes = self._changes(rows.values(), before, stored, paying)
+        await self._write_changes(transaction, before, changes, kept)
         _tell_strangers(stored)
-        return _recorded(told, rows, stored, changes, wait=wait)
+        return recorded_of(placed, before, stored, changes, wait=wait)
 
-    def _changes(self, rows: Mapping[_Key, Row], stored: Sequence[Row], paying: Sequence[Row]) -> dict[str, Change]:
+    def _changes(
+        self, rows: Iterable[Row], before: Mapping[str, Payment], stored: Sequence[Row], paying: Sequence[Row]
+    ) -> dict[str, Change]:
         """Order id -> what changes, of those with a new fact."""
-        known, new = defaultdict[str, list[Fact]](list), defaultdict[str, list[Fact]](list)
-        for row in stored:
-            if row["order_id"] is not None:
-                (new if row["is_new"] else known)[row["order_id"]].append(fact_of(row))
+        known: dict[str, list[Fact]] = {}
+        new: dict[str, list[Fact]] = {}
+        for fact in stored:
+            if fact["order_id"] is not None:
+                (new if fact["is_new"] else known).setdefault(fact["order_id"], []).append(fact_of(fact))
         now = datetime.now(UTC)
-        return {
-            row["order_id"]: change_of(
-                order_of(row),
-                payment_of(row),
-                known[row["order_id"]],
-                new[row["order_id"]],
-                now=now,
-                verify_in=self._verify_in,
-                elsewhere={
+        changes: dict[str, Change] = {}
+        for row in rows:
+            order_id = row["order_id"]
+            if order_id in new:
+                elsewhere = [
                     one["payment_id"]
                     for one in paying
-                    if one["provider"] == row["provider"] and one["order_id"] != row["order_id"]
-                },
-            )
-            for row in rows.values()
-            if row["order_id"] in new
-        }
+                    if one["provider"] == row["provider"] and one["order_id"] != order_id
+                ]
+                changes[order_id] = change_of(
+                    order_of(row),
+                    before[order_id],
+                    known.get(order_id, ()),
+                    new[order_id],
+                    now=now,
+                    verify_in=self._verify_in,
+                    elsewhere=elsewhere,
+                )
+        return changes
 
     async def _write_changes(
-        self, transaction: Transaction, rows: Mapping[_Key, Row], changes: Mapping[str, Change], kept: Sequence[Told]
+        self, transaction: Transaction, before: Mapping[str, Payment], changes: Mapping[str, Change], kept: Placed
     ) -> None:
-        before = {row["order_id"]: payment_of(row) for row in rows.values()}
         changed = {order_id: one.payment for order_id, one in changes.items() if one.payment != before[order_id]}
-        if changed:
+        tasks = [task for change in changes.values() for task in change.tasks]
+        if changed or tasks:
             payments = changed.values()
             await transaction.execute(
-                _UPDATE,
+                _CHANGE,
+                *columns_of(tasks),
                 list(changed),
                 [payment.status for payment in payments],
                 [payment.payment_id for payment in payments],
@@ -145,16 +155,17 @@ class Writer:
                 [payment.sequence for payment in payments],
                 [payment.confirmed_at for payment in payments],
             )
-        traces = {rows[_key(one)]["order_id"]: one.traceparent for one in reversed(kept) if _key(one) in rows}
+        # Of several facts the first one's trace.
+        traces = {row["order_id"]: one.traceparent for one, row in reversed(kept) if row is not None}
         events = [(event, traces[order_id]) for order_id, change in changes.items() for event in change.events]
         if events:
             await add_events(transaction, events, self._codec)
-        await open_tasks(transaction, [task for change in changes.values() for task in change.tasks])
         for order_id, payment in changed.items():
             if payment.status == "review" != before[order_id].status:
                 log.error("payment_needs_a_person", orderId=order_id, paymentId=payment.payment_id, reason="review")
-        for fact in (one.fact for one in kept if one.fact.meaning is Meaning.REFUND_FAILED):
-            log.error("refund_failed", provider=fact.provider, paymentId=fact.payment_id)
+        for one, _ in kept:
+            if one.fact.meaning is Meaning.REFUND_FAILED:
+                log.error("refund_failed", provider=one.fact.provider, paymentId=one.fact.payment_id)
 
 
 def _is_kept_without_order(fact: VerifiedPayment) -> bool:
@@ -178,12 +189,12 @@ async def _lock(transaction: Transaction, told: Sequence[Told], *, wait: bool) -
     return {(row["provider"], row["provider_order_id"]): row for row in rows}
 
 
-async def _store(transaction: Transaction, kept: Sequence[Told], rows: Mapping[_Key, Row]) -> list[Row]:
+async def _store(transaction: Transaction, kept: Placed) -> list[Row]:
     """Every fact of the orders, oldest first; `is_new` and `body_sha256` of those that were added now."""
-    facts = [one.fact for one in kept]
+    facts = [one.fact for one, _ in kept]
     return await transaction.fetch(
         _STORE,
-        [rows[_key(one)]["order_id"] if _key(one) in rows else None for one in kept],
+        [row["order_id"] if row is not None else None for _, row in kept],
         [fact.provider for fact in facts],
         [fact.source for fact in facts],
         [fact.provider_event_id for fact in facts],
@@ -200,35 +211,6 @@ async def _store(transaction: Transaction, kept: Sequence[Told], rows: Mapping[_
         [str(fact.proof) for fact in facts],
         [fact.occurred_at for fact in facts],
     )
-
-
-def _recorded(
-    told: Sequence[Told], rows: Mapping[_Key, Row], stored: Sequence[Row], changes: Mapping[str, Change], *, wait: bool
-) -> list[Recorded | None]:
-    new = {(row["provider"], row["body_sha256"]) for row in stored if row["is_new"]}
-    recorded = list[Recorded | None]()
-    for one in told:
-        row = rows.get(_key(one))
-        digest = (one.fact.provider, one.fact.body_sha256)
-        # Of two equal bodies in one batch one was added.
-        is_new = digest in new
-        new.discard(digest)
-        if row is None:
-            recorded.append(Recorded(order_id=None, new=is_new) if wait else None)
-            continue
-        change = changes.get(row["order_id"])
-        payment = change.payment if change is not None else payment_of(row)
-        recorded.append(
-            Recorded(
-                order_id=row["order_id"],
-                new=is_new,
-                status=payment.status,
-                accepted=payment.payment_id,
-                confirmed_at=payment.confirmed_at,
-                wrote_event=change is not None and bool(change.events),
-            )
-        )
-    return recorded
 
 
 def _key(one: Told) -> _Key:

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Self
 
@@ -88,14 +88,12 @@ class VerifiedPayment:
     cumulative: int | None = None
     currency: str | None = None
     occurred_at: datetime | None = None
+    body_sha256: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.proof, Proof):
             raise TypeError("only what was verified becomes a VerifiedPayment")
-
-    @property
-    def body_sha256(self) -> bytes:
-        return hashlib.sha256(self.body).digest()
+        object.__setattr__(self, "body_sha256", hashlib.sha256(self.body).digest())
 
 
 def unknown_payment(proof: Proof, *, provider: str, payment_id: str, answer: object) -> VerifiedPayment:

@@ -7,7 +7,13 @@ from typing import cast
 
 from services.common.database import Database, Transaction
 from services.common.limits import DELIVERY_TIMEOUT_S
-from services.gateway_api.limits import OUTBOX_LEASE_S, RECORDING_FACTS_MAX
+from services.gateway_api.limits import (
+    OUTBOX_LEASE_S,
+    RECORDING_DEADLINE_S,
+    RECORDING_FACTS_MAX,
+    RECORDING_FACTS_MIN,
+    RECORDING_WRITERS_MAX,
+)
 from services.gateway_api.payments.recording import Recorder
 from services.gateway_api.payments.rows import Recorded, Told
 from services.gateway_api.payments.writes import Writer, _lock
@@ -24,12 +30,16 @@ class ReadyDatabase:
 class CountingWriter:
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.at_once = self.most_at_once = 0
 
     async def write(self, _transaction: None, told: Sequence[Told], *, wait: bool) -> list[Recorded]:
         assert not wait
         self.batches.append(len(told))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         # What comes meanwhile gathers for the next one.
         await asyncio.sleep(0)
+        self.at_once -= 1
         return [Recorded(order_id="ord_1", new=True) for _ in told]
 
 
@@ -47,9 +57,33 @@ def fact(number: int) -> VerifiedPayment:
 async def test_a_commit_takes_no_more_than_its_limit() -> None:
     writer = CountingWriter()
     recorder = recorder_with(writer)
-    await asyncio.gather(*(recorder.record(fact(number)) for number in range(2 * RECORDING_FACTS_MAX + 1)))
+    await asyncio.gather(*(recorder.record(fact(number)) for number in range(500)))
     assert RECORDING_FACTS_MAX == 128
-    assert writer.batches == [128, 128, 1]
+    assert writer.batches[:2] == [128, 124]
+    assert sum(writer.batches) == 500
+
+
+async def test_many_who_wait_are_shared_by_a_few_writers() -> None:
+    writer = CountingWriter()
+    recorder = recorder_with(writer)
+    await asyncio.gather(*(recorder.record(fact(number)) for number in range(100)))
+    assert writer.most_at_once == RECORDING_WRITERS_MAX == 3
+    assert writer.batches[0] == 34
+
+
+async def test_few_who_wait_share_one_commit() -> None:
+    writer = CountingWriter()
+    recorder = recorder_with(writer)
+    await asyncio.gather(*(recorder.record(fact(number)) for number in range(RECORDING_FACTS_MIN - 1)))
+    assert writer.batches == [RECORDING_FACTS_MIN - 1]
+
+
+async def test_whoever_comes_as_a_writer_ends_does_not_wait_for_it() -> None:
+    recorder = recorder_with(CountingWriter())
+    async with asyncio.timeout(RECORDING_DEADLINE_S / 2):
+        for number in range(10):
+            # In the very turn of the loop in which the one before was told.
+            await recorder.record(fact(number))
 
 
 async def test_a_lone_request_waits_for_nothing() -> None:
