@@ -1,10 +1,11 @@
 """How many first confirmations a gateway commits in a second, beside an aiohttp hello-world and a naive build.
 
-`make bench-gateway`, or `python -m bench.bench_gateway --rounds 1 --seconds 2`. One server process each, PostgreSQL and
-the load generator on the same machine, 64 connections. The three alternate (ABBA), so that whatever else the machine
-does meets all. Every confirmation is of an order of its own; afterwards the books must hold exactly one succeeded
-payment and one event for each 200. Then an open loop at 40 % of the gateway's own peak. Raw lines go to
-bench/results/gateway.jsonl.
+`make bench-gateway`, or `python -m bench.bench_gateway --rounds 1 --seconds 2`. PostgreSQL and the load generator are
+on the same machine; 64 connections. Beside one gateway and one naive build two of each are run, which share the
+connections as replicas do, and the barest route that shares commits: what aiohttp, a signature and a commit cost
+without anything else. All alternate (ABBA), so that whatever else the machine does meets all. Every confirmation is of
+an order of its own; afterwards the books must hold exactly one succeeded payment and one event for each 200. Then an
+open loop at 40 % of one gateway's own peak. Raw lines go to bench/results/gateway.jsonl.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import cycle
 from pathlib import Path
 
@@ -37,6 +38,23 @@ from services.sandbox.stack import temporary_stack
 RESULTS = Path(__file__).parent / "results" / "gateway.jsonl"
 PATH = "/api/v1/payments/confirm"
 CONNECTIONS = 64
+# What is run -> the server's kind, its processes, and the most orders that it may use up in a second.
+_RUNS = {
+    "hello": ("hello", 1, 0),
+    "batched": ("batched", 1, 16_000),
+    "gateway": ("gateway", 1, 5_000),
+    "two gateways": ("gateway", 2, 7_000),
+    "naive": ("naive", 1, 5_000),
+    "two naive": ("naive", 2, 5_000),
+}
+_RATIOS = (
+    ("batched", "hello"),
+    ("gateway", "hello"),
+    ("two gateways", "hello"),
+    ("gateway", "naive"),
+    ("two gateways", "naive"),
+    ("two gateways", "two naive"),
+)
 _SCHEDULE = {
     "startDate": "2030-01-07",
     "timeSlot": "18:00",
@@ -72,22 +90,23 @@ class Bench:
         self._key_secret = key_secret
         self._next = 1
 
-    async def run(self, kind: str, *, seconds: float, rate: float = 0.0) -> Load:
+    async def run(self, what: str, *, seconds: float, rate: float = 0.0) -> Load:
+        kind, processes, orders_a_second = _RUNS[what]
         # The first server looks at none of them; the others get each once.
         is_hello = kind == "hello"
-        numbers = range(1, 5_000) if is_hello else await self._orders(int(seconds * (rate or 5_000)) + 3_000)
+        numbers = range(1, 5_000) if is_hello else await self._orders(int(seconds * (rate or orders_a_second)) + 3_000)
         made = list(self._requests(numbers))
         requests = cycle(made) if is_hello else iter(made)
-        async with self._server(kind) as port:
-            await closed_loop(port, requests, connections=8, seconds=0.5)
+        async with self._servers(kind, processes) as ports:
+            await closed_loop(ports, requests, connections=8, seconds=0.5)
             load = (
-                await open_loop(port, requests, rate=rate, connections=CONNECTIONS, seconds=seconds)
+                await open_loop(ports, requests, rate=rate, connections=CONNECTIONS, seconds=seconds)
                 if rate
-                else await closed_loop(port, requests, connections=CONNECTIONS, seconds=seconds)
+                else await closed_loop(ports, requests, connections=CONNECTIONS, seconds=seconds)
             )
         line = {
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "what": kind,
+            "what": what,
             "loop": "open" if rate else "closed",
             "offered": round(rate),
             "rate": round(load.rate),
@@ -103,7 +122,7 @@ class Bench:
         sys.stdout.write(f"{orjson.dumps(line).decode()}\n")
         sys.stdout.flush()
         if load.other:
-            raise SystemExit(f"{kind} answered {load.other} requests with something else than 200: no figure")
+            raise SystemExit(f"{what} answered {load.other} requests with something else than 200: no figure")
         return load
 
     async def require_balanced_books(self) -> None:
@@ -143,6 +162,11 @@ class Bench:
             await connection.close()
 
     @asynccontextmanager
+    async def _servers(self, kind: str, processes: int) -> AsyncIterator[list[int]]:
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(self._server(kind)) for _ in range(processes)]
+
+    @asynccontextmanager
     async def _server(self, kind: str) -> AsyncIterator[int]:
         [port] = free_ports(1)
         process = await asyncio.create_subprocess_exec(
@@ -167,19 +191,19 @@ class Bench:
 
 async def compare(bench: Bench, *, rounds: int, seconds: float) -> None:
     found = defaultdict[str, list[float]](list)
-    order = ("hello", "gateway", "naive")
+    order = tuple(_RUNS)
     for number in range(rounds):
         rates = defaultdict[str, list[float]](list)
-        for kind in (*order, *order[::-1]) if number % 2 == 0 else (*order[::-1], *order):
-            rates[kind].append((await bench.run(kind, seconds=seconds)).rate)
-        for kind, two in rates.items():
-            found[kind].append(statistics.mean(two))
-    for kind, each in found.items():
-        sys.stdout.write(f"{kind}: median {statistics.median(each):,.0f}/s ({min(each):,.0f} to {max(each):,.0f})\n")
-    for other in ("hello", "naive"):
-        ratios = [ours / theirs for ours, theirs in zip(found["gateway"], found[other], strict=True)]
+        for what in (*order, *order[::-1]) if number % 2 == 0 else (*order[::-1], *order):
+            rates[what].append((await bench.run(what, seconds=seconds)).rate)
+        for what, two in rates.items():
+            found[what].append(statistics.mean(two))
+    for what, each in found.items():
+        sys.stdout.write(f"{what}: median {statistics.median(each):,.0f}/s ({min(each):,.0f} to {max(each):,.0f})\n")
+    for one, other in _RATIOS:
+        ratios = [ours / theirs for ours, theirs in zip(found[one], found[other], strict=True)]
         middle = statistics.median(ratios)
-        sys.stdout.write(f"gateway / {other}: median {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})\n")
+        sys.stdout.write(f"{one} / {other}: median {middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})\n")
     rate = 0.4 * statistics.median(found["gateway"])
     for _ in range(min(rounds, 3)):
         await bench.run("gateway", seconds=2 * seconds, rate=rate)
@@ -187,7 +211,7 @@ async def compare(bench: Bench, *, rounds: int, seconds: float) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="each with two runs of all three")
+    parser.add_argument("--rounds", type=int, default=5, help="each with two runs of all")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each run")
     options = parser.parse_args()
     given = Settings.from_environment()

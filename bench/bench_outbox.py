@@ -67,9 +67,9 @@ SELECT count(*) AS events, count(*) FILTER (WHERE published_at IS NULL) AS unpub
 async def measure(database_url: str, port: int, numbers: range, *, rate: float, seconds: float, foreign: bool) -> None:
     requests = _requests(numbers)
     async with _connected(database_url) as connection, _foreign_transactions(database_url, wanted=foreign):
-        await open_loop(port, requests, rate=rate, connections=CONNECTIONS, seconds=_WARM_S)
+        await open_loop([port], requests, rate=rate, connections=CONNECTIONS, seconds=_WARM_S)
         since = await connection.fetchval("SELECT clock_timestamp()")
-        load = await open_loop(port, requests, rate=rate, connections=CONNECTIONS, seconds=seconds)
+        load = await open_loop([port], requests, rate=rate, connections=CONNECTIONS, seconds=seconds)
         async with asyncio.timeout(_DRAINED_S):
             while True:
                 row = await connection.fetchrow(_WAITS, since)

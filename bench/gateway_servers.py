@@ -1,6 +1,8 @@
-"""The three servers that are compared, each a process of its own: `python -m bench.gateway_servers KIND PORT`.
+"""The servers that are compared, each a process of its own: `python -m bench.gateway_servers KIND PORT`.
 
 hello     aiohttp on uvloop answering the same POST with two words, without reading it: what the HTTP library costs
+batched   signature, then one statement for all that wait: what a shared commit costs, without anything else that a
+          gateway needs. No fact, no state, no Avro, no trace, no log, no metric, no limit
 naive     the confirm route as one would write it first: signature, then a transaction with two statements per request
 gateway   the gateway's own application, with every check, its log and its metrics; no relay and no tasks beside it
 """
@@ -25,7 +27,7 @@ from services.common.settings import Settings, split_secrets
 from services.common.topics import Topics
 from services.gateway_api.app import create_app
 from services.gateway_api.dependencies import Dependencies
-from services.gateway_api.limits import DATABASE_DEADLINE
+from services.gateway_api.limits import DATABASE_DEADLINE, RECORDING_FACTS_MAX
 from services.gateway_api.providers import load_providers
 from services.gateway_api.web.listener import listen
 
@@ -35,6 +37,20 @@ UPDATE payments SET status = 'succeeded', payment_id = $2, confirmed_at = now()
   FROM orders
  WHERE orders.order_id = payments.order_id AND orders.provider_order_id = $1 AND payments.status = 'created'
 RETURNING payments.order_id, payments.confirmed_at
+"""
+_PAY_TOGETHER = """
+WITH paid AS (
+    UPDATE payments SET status = 'succeeded', payment_id = told.payment_id, confirmed_at = now()
+      FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bytea[])
+           AS told (provider_order_id, payment_id, event_id, payload)
+      JOIN orders ON orders.provider = 'razorpay' AND orders.provider_order_id = told.provider_order_id
+     WHERE orders.order_id = payments.order_id AND payments.status = 'created'
+    RETURNING payments.order_id, payments.confirmed_at, orders.provider_order_id, told.event_id, told.payload
+), told AS (
+    INSERT INTO outbox (order_id, order_seq, event_id, type, version, payload)
+    SELECT order_id, 1, event_id, 'PaymentSucceeded', 1, payload FROM paid
+)
+SELECT provider_order_id, order_id, confirmed_at FROM paid
 """
 _TELL = """
 INSERT INTO outbox (order_id, order_seq, event_id, type, version, payload) VALUES ($1, 1, $2, 'PaymentSucceeded', 1, $3)
@@ -78,6 +94,51 @@ async def naive(settings: Settings) -> AsyncIterator[web.Application]:
 
 
 @asynccontextmanager
+async def batched(settings: Settings) -> AsyncIterator[web.Application]:
+    secret = split_secrets(settings.razorpay_key_secrets)[0]
+    queue: list[tuple[str, str, bytes, asyncio.Future[asyncpg.Record | None]]] = []
+    writers: set[asyncio.Task[None]] = set()
+    async with asyncpg.create_pool(settings.required_database_url(), min_size=1, max_size=1, reset=_no_reset) as pool:
+
+        async def write() -> None:
+            while queue:
+                batch = queue[:RECORDING_FACTS_MAX]
+                del queue[:RECORDING_FACTS_MAX]
+                order_ids, payment_ids, bodies, _ = zip(*batch, strict=True)
+                rows = await pool.fetch(_PAY_TOGETHER, order_ids, payment_ids, [uuid4() for _ in batch], bodies)
+                paid = {row["provider_order_id"]: row for row in rows}
+                for order_id, _, _, answered in batch:
+                    answered.set_result(paid.get(order_id))
+            writers.clear()
+
+        async def confirm(request: web.Request) -> web.Response:
+            content = await request.read()
+            body = orjson.loads(content)
+            order_id, payment_id = body["razorpay_order_id"], body["razorpay_payment_id"]
+            signature = hmac.digest(secret, f"{order_id}|{payment_id}".encode(), "sha256").hex()
+            if not hmac.compare_digest(signature, body["razorpay_signature"]):
+                return web.Response(status=401)
+            answered: asyncio.Future[asyncpg.Record | None] = asyncio.get_running_loop().create_future()
+            queue.append((order_id, payment_id, content, answered))
+            if not writers:
+                writers.add(asyncio.create_task(write()))
+            row = await answered
+            if row is None:
+                return web.Response(status=409)
+            told = {"orderId": row["order_id"], "paymentId": payment_id, "status": "succeeded"}
+            told |= {"confirmedAt": row["confirmed_at"], "replayed": False}
+            return web.Response(body=orjson.dumps(told), content_type="application/json")
+
+        app = web.Application()
+        app.router.add_post(_CONFIRM, confirm)
+        yield app
+
+
+async def _no_reset(_connection: object) -> None:
+    return None
+
+
+@asynccontextmanager
 async def gateway(settings: Settings) -> AsyncIterator[web.Application]:
     quick = settings.model_copy(update={"database_deadline": DATABASE_DEADLINE})
     topics = Topics.of(quick)
@@ -98,7 +159,7 @@ async def gateway(settings: Settings) -> AsyncIterator[web.Application]:
         )
 
 
-KINDS = {"hello": hello, "naive": naive, "gateway": gateway}
+KINDS = {"hello": hello, "batched": batched, "naive": naive, "gateway": gateway}
 
 
 async def _serve(settings: Settings, stop: asyncio.Event) -> None:
