@@ -23,10 +23,11 @@ from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import RETRY_AFTER_S
 from services.gateway_api.payments.reads import read_facts
 from services.gateway_api.payments.rows import Recorded, Told
-from services.gateway_api.payments.state import Meaning, Price, derive_state, left_of, payments_to_decide
+from services.gateway_api.payments.state import Price, derive_state, left_of, payments_to_decide
 from services.gateway_api.payments.task_queue import open_staff_refund
 from services.gateway_api.payments.writes import Writer
 from services.gateway_api.providers import VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.providers.verified import proof_of_person
 from services.gateway_api.web.problems import Problem, not_found
 from services.gateway_api.web.reading import parse, read_json

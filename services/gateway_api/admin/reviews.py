@@ -12,7 +12,7 @@ from services.common.database import Row
 from services.gateway_api.bodies.answers import Page
 from services.gateway_api.bodies.models import Answer
 from services.gateway_api.dependencies import Dependencies
-from services.gateway_api.payments.state import Meaning
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.web.json_answers import answer
 from services.gateway_api.web.pages import cut, wanted_page
 from services.gateway_api.web.reading import invalid

@@ -28,10 +28,11 @@ from services.gateway_api.callers.idempotency import once
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.payments.reads import read_facts
 from services.gateway_api.payments.rows import Told
-from services.gateway_api.payments.state import Meaning, left_of
+from services.gateway_api.payments.state import left_of
 from services.gateway_api.payments.task_queue import end_settled_refunds, hold_refunds
 from services.gateway_api.payments.writes import Writer
 from services.gateway_api.providers import VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.providers.verified import proof_of_person
 from services.gateway_api.web.problems import Problem
 from services.gateway_api.web.reading import parse, read_json

@@ -5,5 +5,5 @@ recording.py                the group commit;  writes.py  reads.py  rows.py  its
 state.py  changes.py        from facts to a state, from a state to events and tasks: pure, no clock, no database
 task_queue.py  tasks.py     verify, reconcile, refund: rows with a due time;  sweeps.py  the nightly comparison
 
-`providers/` speaks in the words of state.py; everything else here is told by it.
+What is told comes from `providers/`, in its words.
 """

@@ -22,8 +22,8 @@ from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import CAPTURE_FETCH_S, CONFIRM_AGAIN_S, CONFIRM_S, FORM_FIELDS_MAX
 from services.gateway_api.payments.recording import Recorder
 from services.gateway_api.payments.rows import Recorded
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import InvalidSignatureError, Provider, ProviderRefusedError, VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.providers.verified import as_about_order
 from services.gateway_api.web.json_answers import answer
 from services.gateway_api.web.problems import Problem

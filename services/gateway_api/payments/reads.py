@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from services.common.database import Row, Transaction
 from services.gateway_api.payments.rows import Recorded, Told, fact_of
-from services.gateway_api.payments.state import Fact, Meaning
+from services.gateway_api.payments.state import Fact
 from services.gateway_api.providers import VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 
 _FIND = """
 SELECT orders.order_id, payments.status, payments.payment_id AS accepted, payments.confirmed_at

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from services.common.database import Row
 from services.gateway_api.payments.changes import Change, Order, Payment
-from services.gateway_api.payments.state import Fact, Meaning, Price, Status
+from services.gateway_api.payments.state import Fact, Price, Status
 from services.gateway_api.providers import VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,38 +10,13 @@ both count, but never more than the payment took: a payment that is back stays s
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
 
-Source = Literal["callback", "webhook", "fetch", "staff"]
+from services.gateway_api.providers.meanings import Meaning, Source
+
 Status = Literal[
     "created", "succeeded", "failed", "review", "partially_refunded", "refunded", "disputed", "charged_back"
 ]
-
-
-class Meaning(StrEnum):
-    """What a fact says, in our words: the value of payment_facts.status.
-
-    SIGNED is a callback's genuine pair of ids, which counts as success; CLAIMED is the same under the policy
-    `capture`, which lets only the provider's own word count. ACCEPTED and REJECTED are a person's decision about a
-    payment in review: it pays the order as it is, or it goes back. SETTLED is money that staff sent back past the
-    provider, as by a bank transfer.
-    """
-
-    CAPTURED = "captured"
-    SIGNED = "signed"
-    CLAIMED = "claimed"
-    AUTHORIZED = "authorized"
-    FAILED = "failed"
-    REFUND_PENDING = "refund_pending"
-    REFUND_PROCESSED = "refund_processed"
-    REFUND_FAILED = "refund_failed"
-    DISPUTE_OPEN = "dispute_open"
-    DISPUTE_WON = "dispute_won"
-    DISPUTE_LOST = "dispute_lost"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    SETTLED = "settled"
 
 
 _ABOUT_PAYMENT = frozenset({Meaning.CAPTURED, Meaning.AUTHORIZED})

@@ -25,8 +25,8 @@ from services.common.telemetry.traces import span
 from services.gateway_api.dependencies import Dependencies
 from services.gateway_api.limits import SWEEP_AGAIN_S, SWEEP_FACTS, SWEEP_LEASE_S, SWEEPS_POLL_S
 from services.gateway_api.payments.recording import Recorder, open_recorder
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import Provider, ProviderRefusedError, VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.web.problems import Problem
 
 log = structlog.get_logger()

@@ -30,9 +30,10 @@ from services.gateway_api.limits import (
 )
 from services.gateway_api.payments.reads import read_facts
 from services.gateway_api.payments.recording import Recorder, open_recorder
-from services.gateway_api.payments.state import Meaning, Price, left_of
+from services.gateway_api.payments.state import Price, left_of
 from services.gateway_api.payments.task_queue import Task, claim_tasks, finish_task, postpone_task
 from services.gateway_api.providers import Provider
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.providers.verified import as_about_order, is_of_order, is_unknown, never_captured
 from services.gateway_api.web.problems import Problem
 

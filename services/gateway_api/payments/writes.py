@@ -16,9 +16,10 @@ from services.common.outbox import add_events
 from services.gateway_api.payments.changes import Change, Payment, change_of
 from services.gateway_api.payments.reads import read_paying, with_orders
 from services.gateway_api.payments.rows import Placed, Recorded, Told, fact_of, order_of, payment_of, recorded_of
-from services.gateway_api.payments.state import Fact, Meaning
+from services.gateway_api.payments.state import Fact
 from services.gateway_api.payments.task_queue import OPEN_TASKS, columns_of
 from services.gateway_api.providers import VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 
 log = structlog.get_logger()
 _LOCK = """

@@ -1,6 +1,6 @@
 """Payment providers: one small file each behind one protocol. A provider without secrets is switched off.
 
-protocol.py   what the gateway asks of a provider
+protocol.py   what the gateway asks of a provider;  meanings.py  what it may tell, in our words
 verified.py   what a provider really said; only a check that succeeded makes one
 calls.py      HTTP to a provider;  entities.py  reading what it sends;  lists.py  and lists of it
 razorpay.py  stripe.py  cashfree.py, each with its entities beside it

@@ -17,11 +17,11 @@ import orjson
 
 from services.common.errors import DependencyError
 from services.gateway_api.limits import PROVIDER_CALL_S
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.cashfree_entities import Payment, Refund, entity_of, is_order_id, told_by
 from services.gateway_api.providers.entities import Entity, event_name_of, member, read_entity, read_object
 from services.gateway_api.providers.lists import Listed, read_items, unless_refused
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.providers.protocol import ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.verified import InvalidSignatureError, VerifiedPayment, check_hmac, unknown_payment
 from services.gateway_api.web.reading import invalid

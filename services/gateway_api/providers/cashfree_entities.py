@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, StringConstraints
 
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.entities import Currency, Entity, member, read_entity
+from services.gateway_api.providers.meanings import Meaning
 
 is_order_id = re.compile(r"[A-Za-z0-9_-]{3,45}").fullmatch
 _PAYMENTS: Mapping[str, Meaning] = {"SUCCESS": Meaning.CAPTURED, "FAILED": Meaning.FAILED, "VOID": Meaning.FAILED}

@@ -16,10 +16,10 @@ from itertools import count
 import orjson
 
 from services.common.errors import DependencyError
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.calls import Answered, ProviderApi
 from services.gateway_api.providers.entities import event_name_of, id_of, member, read_entity, read_object
 from services.gateway_api.providers.lists import read_items, unless_refused
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.providers.protocol import ProviderOrder, ProviderRefusedError
 from services.gateway_api.providers.razorpay_entities import Dispute, Known, Payment, Refund, read_payload, told_by
 from services.gateway_api.providers.verified import (

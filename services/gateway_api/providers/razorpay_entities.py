@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.entities import Amount, Currency, Entity, Id, member, read_entity
+from services.gateway_api.providers.meanings import Meaning
 
 _PAYMENTS: Mapping[str, Meaning] = {
     "authorized": Meaning.AUTHORIZED,

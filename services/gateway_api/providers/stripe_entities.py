@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers.entities import Amount, Currency, Entity, Id, read_entity
+from services.gateway_api.providers.meanings import Meaning
 
 _INTENTS: Mapping[str, Meaning] = {
     "requires_capture": Meaning.AUTHORIZED,

@@ -16,7 +16,7 @@ from typing import Self
 import aiohttp
 import orjson
 
-from services.gateway_api.payments.state import Meaning, Source
+from services.gateway_api.providers.meanings import Meaning, Source
 
 # Ids are parts of what is signed: one with a separator inside would let two different pairs share a signature.
 is_provider_id = re.compile(r"[A-Za-z0-9_]{1,64}").fullmatch

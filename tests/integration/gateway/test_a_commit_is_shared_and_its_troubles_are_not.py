@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from services.gateway_api.payments import recording
 from services.gateway_api.payments.recording import open_recorder
-from services.gateway_api.payments.state import Meaning
+from services.gateway_api.providers.meanings import Meaning
 from tests.support.books import fact_rows, outbox_events, payment_row
 from tests.support.checkout import CONFIRM, confirm, signed_callback
 from tests.support.eventually import eventually

@@ -10,8 +10,8 @@ import pytest
 from services.common.errors import DependencyError
 from services.gateway_api.callers.roles import Role
 from services.gateway_api.limits import REFUND_KEY_S
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import Provider, VerifiedPayment
+from services.gateway_api.providers.meanings import Meaning
 from tests.support.books import make_due, payment_row, task_rows
 from tests.support.checkout import Json, confirm, pay, payment_entity, send_webhook, signed_callback
 from tests.support.eventually import eventually

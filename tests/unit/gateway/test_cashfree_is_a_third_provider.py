@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from services.common.settings import Settings
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import InvalidSignatureError, VerifiedPayment, load_providers
 from services.gateway_api.providers.calls import ProviderApi
 from services.gateway_api.providers.cashfree import Cashfree
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.web.problems import Problem
 
 SECRET = b"client_secret"

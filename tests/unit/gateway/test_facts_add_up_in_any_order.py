@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from services.common.events import Event, PaymentAdjusted, PaymentSucceeded
 from services.common.validation import validate
 from services.gateway_api.payments.changes import Change, Order, Payment, change_of
-from services.gateway_api.payments.state import Fact, Meaning, Price, Source, derive_state
+from services.gateway_api.payments.state import Fact, Price, derive_state
 from services.gateway_api.payments.task_queue import NewTask
+from services.gateway_api.providers.meanings import Meaning, Source
 
 PRICE = Price(amount_minor=500_000, currency="INR")
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway_api.payments.state import Fact, Meaning, Price, State, derive_state, left_of
+from services.gateway_api.payments.state import Fact, Price, State, derive_state, left_of
+from services.gateway_api.providers.meanings import Meaning
 
 PRICE = Price(amount_minor=500_000, currency="INR")
 amounts = st.integers(min_value=1, max_value=10**6)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from services.common.settings import Settings
-from services.gateway_api.payments.state import Meaning
 from services.gateway_api.providers import InvalidSignatureError, Proof, VerifiedPayment, load_providers
 from services.gateway_api.providers.calls import ProviderApi
+from services.gateway_api.providers.meanings import Meaning
 from services.gateway_api.providers.razorpay import Razorpay
 from services.gateway_api.providers.stripe import Stripe
 from services.gateway_api.providers.verified import check_hmac
