@@ -46,7 +46,7 @@ _RENEW = "UPDATE provider_sweeps SET lease_until = now() + $3::interval WHERE pr
 _GIVE_BACK = """
 UPDATE provider_sweeps
    SET due_at = GREATEST(due_at, clock_timestamp() + $2::interval), lease_until = NULL, lease_token = NULL
- WHERE lease_token = $1
+ WHERE provider = ANY ($3::text[]) AND lease_token = $1
 """
 _FINISH = """
 UPDATE provider_sweeps
@@ -117,7 +117,8 @@ async def sweep_due(dependencies: Dependencies, recorder: Recorder) -> Found | N
         again_s = 0.0 if is_stopped else min(SWEEP_AGAIN_S, dependencies.settings.sweep_interval_s)
         with suppress(RecordError):
             async with dependencies.database.connection() as connection:
-                await connection.execute(_GIVE_BACK, token, timedelta(seconds=again_s))
+                names = list(dependencies.providers)
+                await connection.execute(_GIVE_BACK, token, timedelta(seconds=again_s), names)
         raise
 
 
