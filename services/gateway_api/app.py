@@ -7,6 +7,7 @@ from aiohttp import web
 from services.gateway_api.admin import (
     allocations,
     departures,
+    given_up,
     outbox,
     pendings,
     prices,
@@ -62,6 +63,7 @@ def create_app(
         prices,
         refunds,
         reviews,
+        given_up,
         settlements,
         departures,
         outbox,

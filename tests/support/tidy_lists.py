@@ -70,6 +70,7 @@ TABLES: Mapping[str, frozenset[str]] = {
         | {"standing_allocation", "trainer_allocations"}
     ),
     "services/gateway_api/callers/audit": frozenset({"audit_log", "trainer_definition"}),
+    "services/gateway_api/admin/given_up": frozenset({"orders", "payments", "refunds_given_up"}),
     "services/gateway_api/admin/holiday_calendar": frozenset({"holidays"}),
     "services/gateway_api/callers/idempotency": frozenset({"idempotency_keys"}),
     "services/gateway_api/callers/idempotency_sweep": frozenset({"idempotency_keys"}),
@@ -112,7 +113,9 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/operations/replay/choosing/overview": frozenset({"dead_letters"}),
     "services/operations/replay/runs": frozenset({"audit_log", "replay_runs"}),
     "services/operations/replay/choosing/standing": frozenset({"dead_letters"}),
-    "services/operations/payments_for_a_person": frozenset({"orders", "payment_facts", "payment_tasks", "payments"}),
+    "services/operations/payments_for_a_person": frozenset(
+        {"orders", "payment_facts", "payment_tasks", "payments", "refunds_given_up"}
+    ),
     "services/operations/stock": frozenset(
         {"audit_log", "dead_letters", "outbox", "sessions_missing", "student_course_purchases", "trainer_allocations"}
     ),

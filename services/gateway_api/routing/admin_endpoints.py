@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from services.gateway_api.admin.departures import DepartureAnswer
+from services.gateway_api.admin.given_up import GivenUpPage
 from services.gateway_api.admin.reviews import ReviewPage
 from services.gateway_api.admin.settlements import SettleAnswer
 from services.gateway_api.bodies import answers as told
@@ -164,6 +165,16 @@ def _money() -> Iterator[Endpoint]:
         answers={202: told.RefundAnswer},
         headers={202: ("Location",)},
         problems=(*MISTAKES, 404, 409),
+    )
+    given_up = Parameter(name="status", where="query", schema={"type": "string", "enum": ["given_up"]}, required=True)
+    yield Endpoint(
+        method="GET",
+        path="/api/v1/admin/refunds",
+        summary="Refunds that were given up or came back: why, and how much is left to go back.",
+        roles=FINANCE,
+        parameters=(given_up, *PAGE),
+        answers={200: GivenUpPage},
+        problems=(422,),
     )
     yield Endpoint(
         method="POST",

@@ -11,7 +11,7 @@ from services.operations.payments_for_a_person import count_payments_for_a_perso
 from tests.support.books import fact_rows, make_due, outbox_events, payment_row, task_rows
 from tests.support.checkout import Json, confirm, pay, payment_entity, refund_entity, send_webhook, signed_callback
 from tests.support.eventually import eventually
-from tests.support.gateway import Gateway, owner_connection, place_order
+from tests.support.gateway import STUDENT, Gateway, owner_connection, place_order
 from tests.support.payment_work import task_workers
 
 TRANSFER = {"reference": "UTR 4711", "reason": "the card has expired"}
@@ -55,6 +55,13 @@ async def for_a_person(gateway: Gateway) -> int:
         return (await count_payments_for_a_person(connection)).given_up
 
 
+async def listed(gateway: Gateway, query: str = "") -> Json:
+    headers = gateway.headers(Role.FINANCE, subject="finance-1")
+    status, told = await gateway.call("GET", f"/api/v1/admin/refunds?status=given_up{query}", headers=headers)
+    assert status == 200, told
+    return told  # type: ignore[no-any-return]
+
+
 async def sent_back(gateway: Gateway, payment_id: str) -> int | None:
     return (await gateway.dependencies.providers["razorpay"].fetch_payment(payment_id, within_s=5)).cumulative
 
@@ -82,10 +89,14 @@ async def test_what_was_given_up_is_over_once_its_transfer_is_recorded(gateway: 
     assert (status, told["leftMinor"]) == (200, 400_000)
     # Somebody still has to send the rest.
     assert await for_a_person(gateway) == 1
+    [item] = (await listed(gateway))["items"]
+    assert (item["orderId"], item["paymentId"], item["studentId"]) == (order["orderId"], second, STUDENT)
+    assert (item["leftMinor"], item["currency"], item["reason"]) == (400_000, "INR", "a dozen refunds failed")
     rest: Json = {"paymentId": second, "amountMinor": 400_000, "reference": "UTR 4712"}
     status, told = await settle(gateway, order, key="s-2", **rest)
     assert (status, told["leftMinor"], told["status"], told["refundedMinor"]) == (200, 0, "succeeded", 0)
     assert await for_a_person(gateway) == 0
+    assert (await listed(gateway))["items"] == []
     [task] = await task_rows(database_url, "refund")
     assert orjson.loads(task["detail"]) == {"settledBy": f"{second} UTR 4712", "lastError": "a dozen refunds failed"}
     # The provider sends it as well, late: nothing is owed any more, and the order's own payment stays what it is.
@@ -208,3 +219,14 @@ async def test_it_goes_back_by_one_way_whoever_is_faster(gateway: Gateway, datab
     await work_off(gateway, database_url)
     for (_, payment_id), is_settled in zip(cases, are_settled, strict=True):
         assert await sent_back(gateway, payment_id) in ({0, None} if is_settled else {500_000})
+
+
+async def test_a_page_of_those_given_up_goes_on_with_the_next(gateway: Gateway, database_url: str) -> None:
+    cases = [await owed(gateway, key=f"key-{number}") for number in range(3)]
+    await set_tasks(database_url, "done_at = now(), last_error = 'refused'")
+    first = await listed(gateway, "&limit=2")
+    rest = await listed(gateway, f"&cursor={first['nextCursor']}")
+    seen = [item["paymentId"] for page in (first, rest) for item in page["items"]]
+    assert (sorted(seen), rest["nextCursor"]) == (sorted(payment_id for _, payment_id in cases), None)
+    headers = gateway.headers(Role.FINANCE, subject="finance-1")
+    assert (await gateway.call("GET", "/api/v1/admin/refunds?status=sent", headers=headers))[0] == 422
