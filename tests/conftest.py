@@ -15,6 +15,8 @@ from services.operations.migrations import migrate
 from services.sandbox.stack import Stack, temporary_stack
 from tests.support.databases import cloned_database, create_database, drop_database
 
+pytest_plugins = ("tests.support.loops",)
+
 # How long an example takes on a busy machine says nothing about the code.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")

@@ -8,6 +8,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -23,6 +24,8 @@ _SECRET_BYTES_MAX = 64 * 1024
 # Durations as people write them: `250ms`, `2s`, `15m`, `6h`, `7d`.
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$")
+
+Network = IPv4Network | IPv6Network
 
 
 def parse_duration_s(text: str) -> float:
@@ -76,10 +79,25 @@ def parse_expiry(text: str) -> dict[int, int]:
     return days
 
 
+def _networks(text: str) -> str:
+    parse_networks(text)
+    return text
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """`192.0.2.0/24, 2001:db8::/32, 198.51.100.7`. Raises ValueError."""
+    networks = tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    for network in networks:
+        if network.prefixlen == 0:
+            raise ValueError(f"{network} is everybody; name the networks of the proxies alone")
+    return networks
+
+
 Duration = Annotated[str, AfterValidator(_duration)]
 Durations = Annotated[str, AfterValidator(_durations)]
 Tiers = Annotated[str, AfterValidator(_tiers)]
 Expiry = Annotated[str, AfterValidator(_expiry)]
+Networks = Annotated[str, AfterValidator(_networks)]
 Switch = Literal["on", "off"]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
 

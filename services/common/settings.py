@@ -19,6 +19,8 @@ from services.common.setting_kinds import (
     Duration,
     Durations,
     Expiry,
+    Network,
+    Networks,
     SecretFiles,
     Switch,
     Tiers,
@@ -27,6 +29,7 @@ from services.common.setting_kinds import (
     parse_duration_s,
     parse_durations_s,
     parse_expiry,
+    parse_networks,
 )
 
 __all__ = ["PREFIX", "Environment", "Settings", "child_environment", "has_otlp_endpoint", "split_secrets"]
@@ -80,6 +83,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(9101, ge=0, le=65535, description="run all counts up from it; 0: any free one")
     max_connections: int = Field(2000, ge=1, le=100_000, description="of a gateway; above it 503 at once")
     rate_limits: Switch = Field("on", description="off lifts the one per caller; bad signatures stay limited")
+    trusted_proxies: Networks = Field("", description="comma-separated networks whose X-Forwarded-For is believed")
     cors_origins: str = Field("", description="comma-separated origins that may call the gateway from a browser")
 
     retry_delays: Tiers = Field("2s,4s,8s", description="topic names follow")
@@ -154,6 +158,10 @@ class Settings(BaseSettings):
     @property
     def expiry_days_by_tier(self) -> dict[int, int]:
         return parse_expiry(self.expiry_days)
+
+    @property
+    def trusted_proxy_networks(self) -> tuple[Network, ...]:
+        return parse_networks(self.trusted_proxies)
 
     @property
     def database_deadline_s(self) -> float:

@@ -18,6 +18,7 @@ from services.gateway_api.admin import (
     trainers,
 )
 from services.gateway_api.admin import payments as refunds
+from services.gateway_api.callers.addresses import finding_address
 from services.gateway_api.callers.auth import Authenticator
 from services.gateway_api.callers.keys import load_keys
 from services.gateway_api.callers.ratelimits import RateLimits
@@ -47,8 +48,10 @@ def create_app(
     )
     rate_limits = RateLimits(dependencies.metrics, subjects_limited=settings.rate_limits == "on")
     origins = frozenset(part.strip() for part in settings.cors_origins.split(",") if part.strip())
+    address_of = finding_address(settings.trusted_proxy_networks)
+    guard = guarding(authenticator, rate_limits, address_of=address_of, body_read_s=body_read_s)
     app = web.Application(
-        middlewares=[cors(origins), answering(), guarding(authenticator, rate_limits, body_read_s=body_read_s)],
+        middlewares=[cors(origins), answering(), guard],
         client_max_size=WEBHOOK_BYTES_MAX,
     )
     for module in (

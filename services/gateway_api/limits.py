@@ -26,6 +26,8 @@ GOOD_KEY_S = 60.0
 GOOD_KEYS_MAX = 1000
 SUBJECT_REQUESTS_MAX = 300
 RATE_WINDOW_S = 10
+# One behind another, between a caller and the gateway.
+PROXIES_MAX = 8
 
 TOKEN_CHARACTERS_MAX = 8 * 1024
 # Clocks of an identity provider and of ours may differ by this much.

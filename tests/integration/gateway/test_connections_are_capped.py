@@ -23,8 +23,9 @@ async def test_above_the_cap_a_caller_hears_503_and_below_it_again_200() -> None
     async with listen(_app(), host=HOST, port=0, connections_max=2) as port:
         idle = [await asyncio.open_connection(HOST, port) for _ in range(2)]
         reader, writer = await asyncio.open_connection(HOST, port)
-        assert (await reader.readline()).startswith(b"HTTP/1.1 503")
-        assert b"Retry-After: 1" in await reader.read()
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 503")
+            assert b"Retry-After: 1" in await reader.read()
         writer.close()
         for _, kept in idle:
             kept.close()

@@ -26,6 +26,7 @@ def run(*command: str, environment: Mapping[str, str] | None = None) -> subproce
         ("COURSEPAY_EXPIRY_DAYS", "10:180", "like 10:180,20:270,30:365"),
         ("COURSEPAY_CONFIRM_POLICY", "trust", "'signature' or 'capture'"),
         ("COURSEPAY_SCHEMA_REGISTRY_URL", "registry:8081", "COURSEPAY_SCHEMA_REGISTRY_URL: "),
+        ("COURSEPAY_TRUSTED_PROXIES", "192.0.2.1/24", "192.0.2.1/24 has host bits set"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, says: str) -> None:
