@@ -54,7 +54,7 @@ PROVIDER_TRIES = 3
 PROVIDER_ANSWER_BYTES_MAX = 1024 * 1024
 
 # Facts in one commit, and facts that wait for one. Fewer than the least are not worth a second writer beside the first.
-RECORDING_FACTS_MIN = 16
+RECORDING_FACTS_MIN = 24
 RECORDING_FACTS_MAX = 128
 RECORDING_WRITERS_MAX = 3
 RECORDING_QUEUE_MAX = 2_000
