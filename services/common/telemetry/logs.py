@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from select import PIPE_BUF
 from typing import Any, TextIO, cast
 
 import orjson
@@ -47,22 +48,29 @@ Fields = MutableMapping[str, Any]
 
 
 class _Output:
-    """Where lines go. Each is told to the system at once, except `together`: one system call for all of them."""
+    """Where lines go. Each is told to the system at once, except `together`: then in one call as many as a pipe takes
+    whole, because several processes may write to one.
+    """
 
     def __init__(self) -> None:
         self._stream = sys.stdout
         self._waits = False
+        self._unflushed = 0
 
     def onto(self, stream: TextIO) -> TextIO:
         self._stream = stream
         return cast("TextIO", self)
 
     def write(self, text: str) -> int:
+        size = len(text) if text.isascii() else len(text.encode(errors="replace"))
+        if self._unflushed + size > PIPE_BUF:
+            self._flush()
+        self._unflushed += size
         return self._stream.write(text)
 
     def flush(self) -> None:
         if not self._waits:
-            self._stream.flush()
+            self._flush()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -71,7 +79,11 @@ class _Output:
             yield
         finally:
             self._waits = False
-            self._stream.flush()
+            self._flush()
+
+    def _flush(self) -> None:
+        self._unflushed = 0
+        self._stream.flush()
 
 
 _output = _Output()
@@ -128,7 +140,8 @@ def _completed(service: str) -> Any:  # noqa: ANN401 - structlog's processor typ
         if "exc_info" in fields:
             fields = structlog.processors.format_exc_info(logger, method, fields)
         line = {name: value for name, value in fields.items() if name in LOG_FIELDS}
-        line["service"] = service
+        # The supervisor tells about others.
+        line.setdefault("service", service)
         line["level"] = "error" if method == "exception" else method
         line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         return line if "trace_id" in line else line | trace_ids_of(trace.get_current_span())

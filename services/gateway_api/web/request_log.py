@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import time
+from collections import deque
 from typing import Any
 
 import structlog
@@ -45,7 +46,7 @@ class RequestLines:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: deque[dict[str, Any]] = deque()
 
     def write(self, request: web.Request, status: int, started: float, span: Span) -> None:
         """`started` is of time.perf_counter(), `span` the request's."""
@@ -70,9 +71,14 @@ class RequestLines:
         )
 
     def _print(self) -> None:
-        waiting, self._waiting = self._waiting, []
         bound = log.bind()
-        with lines_together():
-            for line in waiting:
-                write = bound.error if line["status"] >= 500 else bound.info
-                write("request", **line)
+        try:
+            with lines_together():
+                while self._waiting:
+                    line = self._waiting.popleft()
+                    write = bound.error if line["status"] >= 500 else bound.info
+                    write("request", **line)
+        finally:
+            # A line that cannot be written costs no other.
+            if self._waiting:
+                asyncio.get_running_loop().call_soon(self._print)
