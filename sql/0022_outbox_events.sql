@@ -27,7 +27,7 @@ END
 $$;
 
 GRANT EXECUTE ON FUNCTION add_to_outbox(text[], uuid[], text[], integer[], bytea[], text[])
-    TO coursepay_gateway, coursepay_assignment_worker, coursepay_operations;
+    TO coursepay_gateway, coursepay_assignment_worker;
 
 -- migrate: rollback
 

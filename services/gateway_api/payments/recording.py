@@ -69,7 +69,7 @@ class Recorder:
         self._deadlines = _Deadlines()
         self._writing = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(max(1, connections_max // 2))
+        self._slots = asyncio.Semaphore(max(1, (connections_max - RECORDING_WRITERS_MAX) // 2))
 
     async def record(self, fact: VerifiedPayment) -> Recorded:
         """After the commit. Raises RecordError when it did not happen, or may not have; Problem 503 above the limit of
