@@ -35,7 +35,8 @@ _CONFIRM = "/api/v1/payments/confirm"
 _PAY = """
 UPDATE payments SET status = 'succeeded', payment_id = $2, confirmed_at = now()
   FROM orders
- WHERE orders.order_id = payments.order_id AND orders.provider_order_id = $1 AND payments.status = 'created'
+ WHERE orders.order_id = payments.order_id AND orders.provider = 'razorpay' AND orders.provider_order_id = $1
+   AND payments.status = 'created'
 RETURNING payments.order_id, payments.confirmed_at
 """
 _PAY_TOGETHER = """
@@ -101,15 +102,17 @@ async def batched(settings: Settings) -> AsyncIterator[web.Application]:
     async with asyncpg.create_pool(settings.required_database_url(), min_size=1, max_size=1, reset=_no_reset) as pool:
 
         async def write() -> None:
-            while queue:
-                batch = queue[:RECORDING_FACTS_MAX]
-                del queue[:RECORDING_FACTS_MAX]
-                order_ids, payment_ids, bodies, _ = zip(*batch, strict=True)
-                rows = await pool.fetch(_PAY_TOGETHER, order_ids, payment_ids, [uuid4() for _ in batch], bodies)
-                paid = {row["provider_order_id"]: row for row in rows}
-                for order_id, _, _, answered in batch:
-                    answered.set_result(paid.get(order_id))
-            writers.clear()
+            try:
+                while queue:
+                    batch = queue[:RECORDING_FACTS_MAX]
+                    del queue[:RECORDING_FACTS_MAX]
+                    order_ids, payment_ids, bodies, _ = zip(*batch, strict=True)
+                    rows = await pool.fetch(_PAY_TOGETHER, order_ids, payment_ids, [uuid4() for _ in batch], bodies)
+                    paid = {row["provider_order_id"]: row for row in rows}
+                    for order_id, _, _, answered in batch:
+                        answered.set_result(paid.get(order_id))
+            finally:
+                writers.clear()
 
         async def confirm(request: web.Request) -> web.Response:
             content = await request.read()

@@ -44,7 +44,9 @@ async def closed_loop(ports: Sequence[int], requests: Iterator[bytes], *, connec
         else:
             connection.close()
 
-    await answers.of(await _connect(ports, connections, answers, go_on), go_on)
+    made = await _connect(ports, connections, answers, go_on)
+    async with asyncio.timeout(seconds + _DRAIN_S):
+        await answers.of(made, go_on)
     return answers.told(time.perf_counter() - started)
 
 
@@ -122,6 +124,7 @@ class _Connection(asyncio.Protocol):
         self._go_on = go_on
         self._received = b""
         self._since = 0.0
+        self._is_asked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are none of asyncio's classes.
@@ -130,6 +133,7 @@ class _Connection(asyncio.Protocol):
     def send(self, request: bytes, since: float) -> None:
         """`since`: the intended time, of time.perf_counter()."""
         self._since = since
+        self._is_asked = True
         self._transport.write(request)
 
     def close(self) -> None:
@@ -145,6 +149,7 @@ class _Connection(asyncio.Protocol):
         if len(received) < end + len(_HEAD_END) + int(head[start:].split(b"\r", 1)[0]):
             return
         self._received = b""
+        self._is_asked = False
         self._answers.add(received[9:12], time.perf_counter() - self._since)
         try:
             self._go_on(self)
@@ -153,8 +158,14 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self.closed.done():
-            self.closed.set_exception(exc) if exc is not None else self.closed.set_result(None)
+        if self.closed.done():
+            return
+        if self._is_asked:
+            exc = exc or ConnectionError("the server closed instead of answering")
+        if exc is not None:
+            self.closed.set_exception(exc)
+        else:
+            self.closed.set_result(None)
 
 
 async def _connect(
