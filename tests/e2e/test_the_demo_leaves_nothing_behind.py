@@ -48,11 +48,13 @@ def _left_behind(directory: Path) -> Sequence[str]:
     found = []
     for process in psutil.process_iter():
         try:
-            named = [*process.cmdline(), *process.environ().values()]
+            # Read once: a process may end between two reads.
+            line = process.cmdline()
+            named = [*line, *process.environ().values()]
         except psutil.Error:
             continue
         if process.pid != os.getpid() and any(str(directory) in text for text in named):
-            found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+            found.append(f"{process.pid} {' '.join(line)[:200]}")
     return found
 
 
