@@ -112,14 +112,16 @@ CREATE TABLE trainer_offers (
         (CASE weekly_capacity_minutes WHEN 0 THEN 1000 ELSE load_minutes * 1000 / weekly_capacity_minutes END) STORED,
     -- When the trainer came, was replaced or got time back: pending allocations tried before are worth another try.
     freed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (course_id, trainer_id),
+    -- In this order it also finds all that a trainer offers: every booking writes these rows and each of their indexes.
+    PRIMARY KEY (trainer_id, course_id),
     CONSTRAINT in_person_needs_a_place_and_a_radius
         CHECK (NOT in_person OR (place IS NOT NULL AND travel_radius_km IS NOT NULL AND reach IS NOT NULL))
 ) WITH (fillfactor = 70);
 CREATE INDEX trainer_offers_least_loaded ON trainer_offers (course_id, load_ratio, trainer_id) WHERE active;
-CREATE INDEX trainer_offers_nearby ON trainer_offers USING gist (course_id, reach) WHERE active AND in_person;
+-- By a hash, as in the constraints of tutoring_sessions below.
+CREATE INDEX trainer_offers_nearby ON trainer_offers USING gist (hashtextextended(course_id, 0), reach)
+    WHERE active AND in_person;
 CREATE INDEX trainer_offers_freed ON trainer_offers (course_id, freed_at) WHERE active;
-CREATE INDEX trainer_offers_of_trainer ON trainer_offers (trainer_id);
 
 CREATE TABLE trainer_time_off (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

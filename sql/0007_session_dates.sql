@@ -21,11 +21,11 @@ BEGIN
 END
 $$;
 
--- The minute of the week, from Monday 00:00 in the zone.
+-- The minute of the week, from Monday 00:00 in the zone; 1970 began on a Thursday. One date_part, because three
+-- extracts, each a numeric, made the look at a trainer's hours take twice as long.
 CREATE FUNCTION local_minute(moment timestamptz, zone text) RETURNS integer
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-    SELECT ((extract(isodow FROM moment AT TIME ZONE zone) - 1) * 1440
-            + extract(hour FROM moment AT TIME ZONE zone) * 60 + extract(minute FROM moment AT TIME ZONE zone))::integer
+    SELECT ((floor(date_part('epoch', moment AT TIME ZONE zone) / 60)::bigint + 3 * 1440) % 10080)::integer
 $$;
 
 -- The half hours of the week from Monday 00:00 UTC that these sessions touch.
@@ -34,7 +34,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 BEGIN
     RETURN (SELECT COALESCE(bit_or(set_bit(0::bit(336), half_hour % 336, 1)), 0::bit(336))
               FROM (SELECT DISTINCT local_minute(lower(session), 'UTC') AS starts,
-                           (extract(epoch FROM upper(session) - lower(session)) / 60)::integer AS lasts
+                           (date_part('epoch', upper(session) - lower(session)) / 60)::integer AS lasts
                       FROM unnest(dates) AS session) AS weekly,
                    generate_series(starts / 30, (starts + lasts - 1) / 30) AS half_hour);
 END

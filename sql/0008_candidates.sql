@@ -67,8 +67,9 @@ CREATE FUNCTION next_page(
     wish tutoring_wish, only_trainer text, by_place boolean, after_ratio integer, after_trainer text, rows_max bigint
 ) RETURNS offers_page
 -- No sort, else a planner that believes the course is small (statistics from before a catalogue came) reads all of it
--- and sorts. The price that this puts on the sort of the result must not start the compiler.
-LANGUAGE plpgsql STABLE SET enable_sort = off SET jit = off AS $$
+-- and sorts. The price that this puts on the sort of the result must not start the compiler. Nor is it asked for a plan
+-- at each call: that took a tenth of a decision's time, and was the same one.
+LANGUAGE plpgsql STABLE SET enable_sort = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     page offers_page;
     home point := point(wish.longitude, wish.latitude);
@@ -84,7 +85,8 @@ BEGIN
           LIMIT rows_max)
         UNION ALL
         SELECT * FROM trainer_offers
-         WHERE only_trainer IS NULL AND by_place AND course_id = wish.course_id AND active AND in_person
+         WHERE only_trainer IS NULL AND by_place AND active AND in_person
+           AND hashtextextended(course_id, 0) = hashtextextended(wish.course_id, 0) AND course_id = wish.course_id
            -- Also where the place is counted on beyond the 180th meridian.
            AND (reach @> box(home, home)
                 OR reach @> box(home + point(360, 0), home + point(360, 0))
@@ -173,7 +175,7 @@ BEGIN
     RETURN NOT EXISTS (SELECT FROM unnest(dates) AS session,
                               LATERAL (SELECT local_minute(lower(session), zone)) AS local_time (starts)
                         WHERE NOT working @> int4range(starts, starts
-                                  + (extract(epoch FROM upper(session) - lower(session)) / 60)::integer));
+                                  + (date_part('epoch', upper(session) - lower(session)) / 60)::integer));
 END
 $$;
 

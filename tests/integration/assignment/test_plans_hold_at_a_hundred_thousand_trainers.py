@@ -74,7 +74,7 @@ async def test_a_search_reads_a_page_along_one_index(world: World) -> None:
             assert (await world.assign(purchase))["result"] == "ok"
         _is_bounded(plans)
         searched = [step for step in plans.on("trainer_offers") if step.rows]
-        assert {step.index for step in searched} == {"trainer_offers_least_loaded", "trainer_offers_of_trainer"}
+        assert {step.index for step in searched} == {"trainer_offers_least_loaded", "trainer_offers_pkey"}
         assert plans.rows_of("trainer_offers") <= _PAGE + 2
         assert plans.indexes_on("trainer_time_off") == {"trainer_time_off_ranges"}
         # Of each candidate and the student only what is at those times.
@@ -98,7 +98,7 @@ async def test_in_person_only_those_in_reach_are_read(world: World) -> None:
             assert (await world.assign(purchase))["result"] == "ok"
         _is_bounded(plans)
         read = {step.index for step in plans.on("trainer_offers") if step.rows}
-        assert read == {"trainer_offers_nearby", "trainer_offers_of_trainer"}
+        assert read == {"trainer_offers_nearby", "trainer_offers_pkey"}
         in_reach = await world.connection.fetchval(
             """
             SELECT count(*) FROM trainer_offers
