@@ -35,5 +35,5 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: flo
         except AssertionError as error:
             last = error
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {inspect.getsource(condition).strip()} -> {last!r}")
+            raise AssertionError(f"not within {within_s} s: {inspect.getsource(getattr(condition, 'func', condition)).strip()} -> {last!r}")
         await asyncio.sleep(every_s)
