@@ -35,5 +35,6 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: flo
         except AssertionError as error:
             last = error
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {inspect.getsource(getattr(condition, 'func', condition)).strip()} -> {last!r}")
+            source = inspect.getsource(getattr(condition, "func", condition)).strip()
+            raise AssertionError(f"not within {within_s} s: {source} -> {last!r}")
         await asyncio.sleep(every_s)
