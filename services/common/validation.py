@@ -33,6 +33,10 @@ PURCHASE_STATUSES = frozenset({"active", "frozen", "revoked", "expired"})
 _MINOR_UNITS_MAX = 10**15
 _WEEKDAYS = frozenset(range(1, 8))
 _FOREVER = timedelta(days=366 * 200)
+# PostgreSQL takes the first four for abbreviations, winter time all year; the others are this machine's own, or nowhere.
+_NO_PLACES = frozenset({"CET", "EET", "MET", "WET", "localtime", "posixrules", "Factory"})
+# Of the whole tree, which PostgreSQL's has not.
+_COPIES = ("posix/", "right/")
 
 is_id: Callable[[str], object] = re.compile(r"[A-Za-z0-9_-]{1,64}\Z").match
 is_currency: Callable[[str], object] = re.compile(r"[A-Z]{3}\Z").match
@@ -41,7 +45,11 @@ is_time_slot: Callable[[str], object] = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][
 
 @lru_cache(maxsize=1024)
 def is_time_zone(name: str) -> bool:
-    """An IANA name that zoneinfo has. Keys with dots or a leading slash never reach the file system."""
+    """An IANA name that means the same hours to zoneinfo and to PostgreSQL. Keys with dots or a leading slash never reach
+    the file system.
+    """
+    if name in _NO_PLACES or name.startswith(_COPIES):
+        return False
     if re.fullmatch(r"[A-Za-z0-9_+-]{1,30}(?:/[A-Za-z0-9_+-]{1,30}){0,2}", name) is None:
         return False
     try:

@@ -38,7 +38,7 @@ def _no_null(text: str) -> str:
 
 def _time_zone(name: str) -> str:
     if not is_time_zone(name):
-        raise ValueError("an IANA time zone, like Asia/Kolkata")
+        raise ValueError("an IANA time zone with its place, like Asia/Kolkata")
     return name
 
 
