@@ -33,7 +33,7 @@ PURCHASE_STATUSES = frozenset({"active", "frozen", "revoked", "expired"})
 _MINOR_UNITS_MAX = 10**15
 _WEEKDAYS = frozenset(range(1, 8))
 _FOREVER = timedelta(days=366 * 200)
-# PostgreSQL takes the first four for abbreviations, winter time all year; the others are this machine's own, or nowhere.
+# PostgreSQL takes the first four for abbreviations: winter time all year. The others are the machine's own, or nowhere.
 _NO_PLACES = frozenset({"CET", "EET", "MET", "WET", "localtime", "posixrules", "Factory"})
 # Of the whole tree, which PostgreSQL's has not.
 _COPIES = ("posix/", "right/")
@@ -45,8 +45,8 @@ is_time_slot: Callable[[str], object] = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][
 
 @lru_cache(maxsize=1024)
 def is_time_zone(name: str) -> bool:
-    """An IANA name that means the same hours to zoneinfo and to PostgreSQL. Keys with dots or a leading slash never reach
-    the file system.
+    """An IANA name that means the same hours to zoneinfo and to PostgreSQL. Keys with dots or a leading slash never
+    reach the file system.
     """
     if name in _NO_PLACES or name.startswith(_COPIES):
         return False
