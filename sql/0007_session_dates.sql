@@ -70,7 +70,8 @@ END
 $$;
 
 -- The first `wanted` sessions that start after `after` and end by `until`, in order; fewer when there are no more.
--- Holidays of the course's calendar are left out. `moved_minutes` and `moved_days` shift the whole pattern.
+-- Holidays of the course's calendar are left out. `moved_minutes` and `moved_days` shift the whole pattern; past
+-- midnight it is on the day after or before, and that is the day that must be no holiday and not before the start.
 CREATE FUNCTION session_dates(
     slot weekly_slot, after timestamptz, until timestamptz, wanted integer,
     moved_minutes integer DEFAULT 0, moved_days integer DEFAULT 0
@@ -82,15 +83,20 @@ DECLARE
     today date := greatest(slot.start_date, (after AT TIME ZONE slot.time_zone)::date - 1);
     last_day date := (until AT TIME ZONE slot.time_zone)::date + 1;
     days_off date[] := ARRAY(SELECT holidays.day FROM holidays
-                              WHERE holidays.calendar = slot.calendar AND holidays.day BETWEEN today AND last_day);
+                              WHERE holidays.calendar = slot.calendar
+                                AND holidays.day BETWEEN today - 1 AND last_day + 1);
     weekdays integer[] := ARRAY(SELECT (weekday + moved_days - 1) % 7 + 1 FROM unnest(slot.weekdays) AS weekday);
-    local_time interval := slot.starts_at + make_interval(mins => moved_minutes);
+    -- From the midnight of a day: a time of day would stay on it.
+    since_midnight interval := slot.starts_at::interval + make_interval(mins => moved_minutes);
+    local_start timestamp;
     starts timestamptz;
     ends timestamptz;
 BEGIN
     WHILE cardinality(dates) < wanted AND today <= last_day LOOP
-        IF extract(isodow FROM today)::integer = ANY (weekdays) AND NOT today = ANY (days_off) THEN
-            starts := instant_of(today + local_time, slot.time_zone);
+        local_start := today + since_midnight;
+        IF extract(isodow FROM today)::integer = ANY (weekdays)
+           AND local_start::date >= slot.start_date AND NOT local_start::date = ANY (days_off) THEN
+            starts := instant_of(local_start, slot.time_zone);
             ends := starts + make_interval(mins => slot.duration_minutes);
             IF starts > after AND ends <= until THEN
                 dates := dates || tstzrange(starts, ends, '[)');

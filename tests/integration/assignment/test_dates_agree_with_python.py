@@ -64,15 +64,14 @@ def database(template: str) -> Iterator[Database]:
         connected.close()
 
 
-def _instant(day: date, slot: time, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, slot, zone).astimezone(UTC)
-
-
-def _expected(first: date, slot: time, weekdays: set[int], zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+def _expected(
+    first: date, slot: time, weekdays: set[int], zone: ZoneInfo, after: datetime, *, moved: timedelta
+) -> Iterator[datetime]:
     day = max(first, after.astimezone(zone).date() - timedelta(days=1))
     while True:
-        start = _instant(day, slot, zone)
-        if day.isoweekday() in weekdays and start > after:
+        local = datetime.combine(day, slot) + moved
+        start = local.replace(tzinfo=zone).astimezone(UTC)
+        if day.isoweekday() in weekdays and local.date() >= first and start > after:
             yield start
         day += timedelta(days=1)
 
@@ -86,6 +85,7 @@ def _expected(first: date, slot: time, weekdays: set[int], zone: ZoneInfo, after
     wanted=st.sampled_from([10, 20, 30]),
     minutes=st.integers(15, 480),
     after=st.datetimes(datetime(2026, 12, 1), datetime(2029, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001 - bounds
+    moved=st.sampled_from([0, -60, -30, 30, 60]),
 )
 def test_the_dates_of_a_weekly_slot(
     database: Database,
@@ -97,10 +97,12 @@ def test_the_dates_of_a_weekly_slot(
     wanted: int,
     minutes: int,
     after: datetime,
+    moved: int,
 ) -> None:
     until = max(after, datetime.combine(first, slot, UTC)) + timedelta(days=365)
     dates = database.value(
-        "SELECT session_dates(ROW($1::date, $2::time, $3::int[], $4::text, $5::int, NULL)::weekly_slot, $6, $7, $8)",
+        "SELECT session_dates(ROW($1::date, $2::time, $3::int[], $4::text, $5::int, NULL)::weekly_slot,"
+        " $6, $7, $8, $9)",
         first,
         slot,
         sorted(weekdays),
@@ -109,8 +111,9 @@ def test_the_dates_of_a_weekly_slot(
         after,
         until,
         wanted,
+        moved,
     )
-    expected = list(islice(_expected(first, slot, weekdays, ZoneInfo(zone), after), wanted))
+    expected = list(islice(_expected(first, slot, weekdays, ZoneInfo(zone), after, moved=_minutes(moved)), wanted))
     assert [session.lower for session in dates] == [start for start in expected if start + _minutes(minutes) <= until]
     assert {session.upper - session.lower for session in dates} <= {_minutes(minutes)}
 
@@ -119,7 +122,7 @@ def test_the_dates_of_a_weekly_slot(
 @given(day=STARTS, slot=SLOTS, zone=st.sampled_from(ZONES))
 def test_the_instant_of_a_local_time(database: Database, day: date, slot: time, zone: str) -> None:
     found = database.value("SELECT instant_of($1, $2)", datetime.combine(day, slot), zone)
-    assert found == _instant(day, slot, ZoneInfo(zone))
+    assert found == datetime.combine(day, slot, ZoneInfo(zone)).astimezone(UTC)
 
 
 @pytest.mark.parametrize(

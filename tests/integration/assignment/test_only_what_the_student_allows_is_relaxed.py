@@ -1,8 +1,9 @@
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from tests.support.assignment import World, local
+from tests.support.assignment import MONDAY, World, local
 
 HOME = {"latitude": 12.97, "longitude": 77.59}
 ELEVEN_KM_AWAY = {"latitude": 13.07, "longitude": 77.59}
@@ -51,6 +52,25 @@ async def test_a_busy_student_is_moved_to_another_time_when_that_is_allowed(worl
     clash = await world.purchase("order-2", course="course-0002")
     assert (await world.assign(clash))["filter"] == "student-clash"
     assert (await world.reason(clash))["relaxation"] == "time_60"
+
+
+@pytest.mark.parametrize(
+    ("wished", "works", "first"),
+    [
+        ("23:30", {"weekday": 2, "from": "00:00", "to": "02:00"}, MONDAY + timedelta(days=1)),
+        ("00:00", {"weekday": 7, "from": "22:00", "to": "24:00"}, MONDAY + timedelta(days=6)),
+    ],
+)
+async def test_over_midnight_it_is_the_day_after_or_before(
+    world: World, wished: str, works: dict[str, object], first: date
+) -> None:
+    await world.trainer("trainer-1", weeklySlots=[works])
+    purchase = await world.purchase(
+        "order-1", weekdays=[1], timeSlot=wished, durationMinutes=30, flexibility=["time_30", "time_60"]
+    )
+    assert (await world.assign(purchase))["status"] == "approved"
+    starts = [local(start) for start in await world.starts(purchase)]
+    assert [start.date() for start in starts] == [first + timedelta(weeks=week) for week in range(10)]
 
 
 async def test_nothing_helps_when_nobody_teaches_the_course(world: World) -> None:
