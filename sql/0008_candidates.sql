@@ -59,7 +59,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         + cos(radians(one[1])) * cos(radians(two[1])) * sin(radians(two[0] - one[0]) / 2) ^ 2)))
 $$;
 
--- The next page: `rows_max` offers by load after (`after_ratio`, `after_trainer`), or those whose reach holds the
+-- The next page: `rows_max` offers by load after (`after_ratio`, `after_trainer`), or as many whose reach holds the
 -- student's place (`by_place`), or one trainer's. The LIMIT inside makes the plan a walk along one index, whatever the
 -- planner believes of the filters; they are applied to its rows.
 -- `passed` is the first filter that an offer fails: 1 specialty, 2 gender, 3 slot, 4 capacity, 5 radius; 6: none.
@@ -84,13 +84,14 @@ BEGIN
           ORDER BY load_ratio, trainer_id
           LIMIT rows_max)
         UNION ALL
-        SELECT * FROM trainer_offers
-         WHERE only_trainer IS NULL AND by_place AND active AND in_person
-           AND hashtextextended(course_id, 0) = hashtextextended(wish.course_id, 0) AND course_id = wish.course_id
-           -- Also where the place is counted on beyond the 180th meridian.
-           AND (reach @> box(home, home)
-                OR reach @> box(home + point(360, 0), home + point(360, 0))
-                OR reach @> box(home - point(360, 0), home - point(360, 0)))
+        (SELECT * FROM trainer_offers
+          WHERE only_trainer IS NULL AND by_place AND active AND in_person
+            AND hashtextextended(course_id, 0) = hashtextextended(wish.course_id, 0) AND course_id = wish.course_id
+            -- Also where the place is counted on beyond the 180th meridian.
+            AND (reach @> box(home, home)
+                 OR reach @> box(home + point(360, 0), home + point(360, 0))
+                 OR reach @> box(home - point(360, 0), home - point(360, 0)))
+          LIMIT rows_max)
         UNION ALL
         SELECT * FROM trainer_offers
          WHERE course_id = wish.course_id AND trainer_id = only_trainer AND active

@@ -4,14 +4,19 @@
 -- migrate: apply
 
 -- `failed`: the filter that emptied the set; null: `trainer_id` was found. `left_after`: how many were left after
--- specialty, gender, slot, capacity, radius, leave and the exact dates, among the offers looked at.
+-- specialty, gender, slot, capacity, radius, leave and the exact dates, among the offers looked at. `cut_short`: when
+-- the search had cost all that it may (`work_left`, in offers read; `doubts_left`, in candidates looked at one by one),
+-- there were more.
 CREATE TYPE trainer_search AS (
     trainer_id text,
     failed text,
     left_after integer[],
     top ranked_offer[],
     relaxation text,
-    dates tstzrange[]
+    dates tstzrange[],
+    work_left integer,
+    doubts_left integer,
+    cut_short boolean
 );
 
 -- What a decision was, for whoever asked for it. `result`: ok, pending, duplicate, inactive, missing, decided, refused
@@ -48,7 +53,7 @@ LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock(hashtextextended('several trainers', 0))
 $$;
 
--- Why this trainer, or why nobody: kept with the allocation.
+-- Why this trainer, or why nobody: kept with the allocation. `cutShort`: not all the offers were looked at.
 CREATE FUNCTION explanation(found trainer_search, smallest text) RETURNS jsonb
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -57,7 +62,8 @@ BEGIN
         'funnel', (SELECT jsonb_object_agg(name, remaining)
                      FROM unnest('{specialty,gender,slot,capacity,radius,leave,dates}'::text[], found.left_after)
                           AS step (name, remaining)),
-        'top', to_jsonb(found.top));
+        'top', to_jsonb(found.top))
+        || CASE WHEN found.cut_short THEN '{"cutShort": true}' ELSE '{}' END::jsonb;
 END
 $$;
 

@@ -97,6 +97,7 @@ DECLARE
     allocation uuid := COALESCE(live.id, gen_random_uuid());
     wanted integer := sessions_missing(bought);
     found trainer_search;
+    hint record;
     conflicts jsonb;
     why jsonb;
     wish tutoring_wish;
@@ -114,7 +115,9 @@ BEGIN
         RETURN decision_about(CASE conflicts WHEN '[]' THEN 'refused' ELSE 'conflict' END, bought, live, found.failed,
                               conflicts);
     END IF;
-    why := explanation(found, smallest_relaxation(bought, wanted, found)) || what_would_help(bought, wanted);
+    hint := smallest_relaxation(bought, wanted, found);
+    found.cut_short := found.cut_short OR hint.cut_short;
+    why := explanation(found, hint.smallest) || what_would_help(bought, wanted);
     wish := least_asked(bought, wanted);
     IF live.reason ->> 'filter' = found.failed THEN
         UPDATE trainer_allocations

@@ -118,13 +118,22 @@ def _why(told: Told) -> Iterator[str]:
     yield f"nobody: {reason.get('filter')} left none; last tried {told.tried_at:%Y-%m-%d %H:%M:%S}Z"
     if reason.get("filter") == "slot" and reason.get("funnel", {}).get("radius"):
         yield "those who work at that time and fit otherwise have other sessions then"
-    smallest = reason.get("relaxation")
-    yield f"giving up {smallest} would find somebody" if smallest else "giving up a single wish would find nobody"
+    yield from _hint(reason)
     yield from (_near_miss(miss) for miss in reason.get("nearMisses", ()))
     for swap in reason.get("repairs", ()):
         yield (
             f"a swap would help: allocation {swap['allocationId']} from {swap['trainerId']} to {swap['toTrainerId']}"
         )
+
+
+def _hint(reason: Mapping[str, Any]) -> Iterator[str]:
+    smallest = reason.get("relaxation")
+    if reason.get("cutShort"):
+        yield "not all were looked at, there were too many: somebody may be free, and less may be enough"
+    if smallest:
+        yield f"giving up {smallest} would find somebody"
+    elif not reason.get("cutShort"):
+        yield "giving up a single wish would find nobody"
 
 
 def _near_miss(miss: Mapping[str, Any]) -> str:

@@ -32,7 +32,7 @@ SELECT allocation.id, allocation.status, allocation.trainer_id, allocation.decid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One decision. `reason` as stored: filter, funnel, top, chosen, relaxation, nearMisses, repairs."""
+    """One decision. `reason` as stored: filter, funnel, top, chosen, relaxation, cutShort, nearMisses, repairs."""
 
     allocation_id: str
     status: str

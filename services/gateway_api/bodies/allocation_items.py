@@ -34,6 +34,7 @@ def pending_item_from(row: Row) -> PendingItem:
     why = reason_from(row["reason"])
     return PendingItem(
         **allocation_item_from(row).model_dump(),
+        cut_short=bool(why.get("cutShort")),
         near_misses=[NearMiss.model_validate(one) for one in why.get("nearMisses", ())],
         repairs=[Repair.model_validate(one) for one in why.get("repairs", ())],
     )

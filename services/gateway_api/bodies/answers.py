@@ -108,6 +108,11 @@ class Repair(Answer):
 
 
 class PendingItem(AllocationItem):
+    """`cutShort`: not all trainers were looked at, there were too many. Somebody may be free, and a smaller relaxation
+    may be enough.
+    """
+
+    cut_short: bool
     near_misses: list[NearMiss]
     repairs: list[Repair]
 

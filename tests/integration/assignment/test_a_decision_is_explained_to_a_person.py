@@ -3,6 +3,7 @@ from pathlib import Path
 import orjson
 
 from tests.support.assignment import World
+from tests.support.busy_trainers import add_busy_trainers
 from tests.support.command import run_coursepay
 
 
@@ -32,6 +33,15 @@ async def test_why_it_is_nobody_and_what_would_help(world: World, tmp_path: Path
     told = run_coursepay("assignments", "explain", "legacy-1", "--json", directory=tmp_path, database_url=world.url)
     document = orjson.loads(told.stdout)
     assert document["decisions"][0]["reason"]["relaxation"] == "time_30"
+
+
+async def test_that_not_all_were_looked_at(world: World, tmp_path: Path) -> None:
+    await add_busy_trainers(world, "busy", 700, [0, 2])
+    await world.buy("legacy-1")
+    shown = run_coursepay("assignments", "explain", "legacy-1", directory=tmp_path, database_url=world.url)
+    assert "those who work at that time and fit otherwise have other sessions then" in shown.stdout
+    assert "not all were looked at, there were too many: somebody may be free, and less may be enough" in shown.stdout
+    assert "giving up time_60 would find somebody" in shown.stdout
 
 
 async def test_that_the_trainer_has_left(world: World, tmp_path: Path) -> None:

@@ -134,3 +134,32 @@ async def test_neither_the_student_nor_the_trainer_is_moved_into_another_session
     # Nobody has a free hour beside it on that day; the whole pattern an hour earlier is what remains.
     assert decision["status"] == "approved"
     assert (await world.reason(purchase))["relaxation"] == "time_60"
+
+
+async def test_a_spare_date_on_which_the_student_is_busy_is_not_counted_on(world: World) -> None:
+    await world.trainer("trainer-1", timeOff=[_day_off(2)])
+    # The first spare date is taken by another course of the student, the second one is free.
+    await _occupy(world, [35], trainer="trainer-2", whose="student-1")
+    purchase = await world.purchase("order-1")
+    assert (await world.assign(purchase))["trainer_id"] == "trainer-1"
+    starts = await _starts(world, purchase)
+    assert len(starts) == 10
+    assert "12-06 18:00" not in starts
+    assert starts[-1] == "12-08 18:00"
+
+
+async def test_what_one_trainer_lacks_does_not_bar_what_the_student_allows(world: World) -> None:
+    await world.trainer("a-woman", gender="female", timeOff=[_day_off(2)])
+    await world.trainer("a-man", gender="male")
+    # No spare date is left to the woman for her day off.
+    await _occupy(world, [35, 37], trainer="trainer-2", whose="student-1")
+    purchase = await world.purchase("order-1", preferredGender="female", flexibility=["gender"])
+    assert (await world.assign(purchase))["trainer_id"] == "a-man"
+    assert (await world.reason(purchase))["relaxation"] == "gender"
+
+
+def _day_off(day: int) -> dict[str, str]:
+    return {
+        "startsAt": f"{MONDAY + timedelta(days=day)}T00:00:00+05:30",
+        "endsAt": f"{MONDAY + timedelta(days=day)}T23:59:00+05:30",
+    }

@@ -34,6 +34,7 @@ async def test_the_list_of_pendings_tells_near_misses_and_swaps(gateway: Gateway
         ("trainer-2", ["gender"]),
     ]
     assert item["nearMisses"][0]["sessionsInTheWay"] == 10
+    assert item["cutShort"] is False
     (swap,) = item["repairs"]
     assert (swap["trainerId"], swap["toTrainerId"]) == ("trainer-1", "trainer-2")
 
