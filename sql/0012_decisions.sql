@@ -40,15 +40,16 @@ BEGIN
 END
 $$;
 
--- The sessions that are in the way of these dates, the trainer's and the student's.
-CREATE FUNCTION sessions_in_the_way(trainer text, student text, dates tstzrange[]) RETURNS jsonb
+-- The sessions that are in the way of these dates, the trainer's (with the way there and back) and the student's.
+CREATE FUNCTION sessions_in_the_way(trainer text, student text, dates tstzrange[], way_minutes integer DEFAULT 0)
+RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(jsonb_build_object('sessionId', id, 'trainerId', trainer_id, 'studentId', student_id,
                                                  'startsAt', starts_at, 'endsAt', ends_at)
                               ORDER BY starts_at, id), '[]')
       FROM (SELECT * FROM tutoring_sessions
              WHERE hashtextextended(trainer_id, 0) = hashtextextended(trainer, 0) AND trainer_id = trainer
-               AND status IN ('scheduled', 'completed') AND held && held_by(dates, 0)
+               AND status IN ('scheduled', 'completed') AND held && held_by(dates, way_minutes)
             UNION
             SELECT * FROM tutoring_sessions
              WHERE hashtextextended(student_id, 0) = hashtextextended(student, 0) AND student_id = student
@@ -111,7 +112,9 @@ BEGIN
     END IF;
     IF only_trainer IS NOT NULL THEN
         conflicts := CASE WHEN found.failed = 'student-clash' OR found.left_after[5] > 0
-                          THEN sessions_in_the_way(only_trainer, bought.student_id, found.dates) ELSE '[]' END;
+                          THEN sessions_in_the_way(only_trainer, bought.student_id, found.dates,
+                                                   (least_asked(bought, wanted)).travel_minutes)
+                          ELSE '[]' END;
         RETURN decision_about(CASE conflicts WHEN '[]' THEN 'refused' ELSE 'conflict' END, bought, live, found.failed,
                               conflicts);
     END IF;

@@ -107,8 +107,21 @@ BEGIN
 END
 $$;
 
--- Books what a purchase lacks, after `after`: with the trainer who has it, or, when that trainer has left or there is
--- none, with whoever is found now. Null: nothing was decided, so that there is nothing to tell.
+-- Whether the trainer of an approved allocation can be given more of its sessions: not one who has left, nor one who
+-- has filled the time that was given back when its last session was over. Under the trainer's lock.
+CREATE FUNCTION goes_on(live trainer_allocations) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- Of an allocation from before coursepay the trainer may not be known here.
+    RETURN NOT EXISTS (SELECT FROM trainers
+                        WHERE trainer_id = live.trainer_id
+                          AND (NOT active OR (live.released_at IS NOT NULL
+                                              AND load_minutes + live.weekly_minutes > weekly_capacity_minutes)));
+END
+$$;
+
+-- Books what a purchase lacks, after `after`: with the trainer who has it, or, when that trainer cannot go on or there
+-- is none, with whoever is found now. Null: nothing was decided, so that there is nothing to tell.
 -- Under the locks of purchase and student, and lock_several_trainers: it may need a second one.
 CREATE FUNCTION make_up(
     bought student_course_purchases, live trainer_allocations, after timestamptz, decider text
@@ -123,7 +136,7 @@ BEGIN
     END IF;
     IF live.status = 'approved' THEN
         PERFORM FROM trainers WHERE trainer_id = live.trainer_id FOR NO KEY UPDATE;
-        IF NOT EXISTS (SELECT FROM trainers WHERE trainer_id = live.trainer_id AND NOT active) THEN
+        IF goes_on(live) THEN
             PERFORM append_sessions(bought, live, lacking, after);
             RETURN decision;
         END IF;

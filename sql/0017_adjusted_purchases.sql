@@ -30,7 +30,7 @@ $$;
 
 -- Makes sessions and allocation what the purchase is now, whatever the event said; doing it twice changes nothing.
 -- `result`: ok, pending, duplicate (nothing to do), missing.
--- Sessions that were held, or have begun, are never taken back: the total is raised to them, of a revoked purchase too.
+-- Sessions that were held, or have begun, are never taken back: the total is raised to them, whatever the purchase is.
 CREATE FUNCTION adjust_allocation(purchase_id uuid) RETURNS assignment_decision
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -46,9 +46,7 @@ BEGIN
     END IF;
     PERFORM lock_student(bought.student_id);
     live := live_allocation(bought.id);
-    IF bought.status IN ('active', 'revoked') THEN
-        bought := raise_to_used(bought);
-    END IF;
+    bought := raise_to_used(bought);
     IF bought.status = 'revoked' THEN
         RETURN revoke_allocation(bought, live);
     ELSIF bought.status <> 'active' THEN

@@ -49,6 +49,30 @@ async def test_sessions_that_were_held_are_never_taken_back(world: World, purcha
     assert await world.load("trainer-1") == 0
 
 
+@pytest.mark.parametrize("status", ["frozen", "expired"])
+async def test_nor_of_a_purchase_that_is_not_active(world: World, purchase: UUID, status: str) -> None:
+    await _complete(world, purchase, 4)
+    await world.adjust(purchase, sessions_total=2, status=status)
+    progress = await world.connection.fetchrow("SELECT sessions_completed, sessions_total FROM student_course_progress")
+    assert progress is not None
+    assert tuple(progress) == (4, 4)
+
+
+async def test_a_failed_refund_does_not_book_a_trainer_who_is_full_by_now(world: World) -> None:
+    await world.trainer("trainer-1", weeklyCapacityMinutes=120)
+    purchase = await world.purchase("order-1")
+    await world.assign(purchase)
+    await world.adjust(purchase, sessions_total=4)
+    await _complete(world, purchase, 4)
+    assert (await world.buy("order-2", student="student-2", timeSlot="17:00"))["trainer_id"] == "trainer-1"
+    assert (await world.adjust(purchase, sessions_total=10))["status"] == "pending"
+    assert await world.load("trainer-1") == 120
+    await world.trainer("trainer-2")
+    decision = await world.assign(purchase)
+    assert (decision["trainer_id"], decision["session_count"]) == ("trainer-2", 6)
+    assert not await world.drifted()
+
+
 async def test_a_failed_refund_books_again_what_is_missing(world: World, purchase: UUID) -> None:
     before = await world.starts(purchase)
     await world.adjust(purchase, sessions_total=6)

@@ -83,6 +83,26 @@ async def test_a_trainer_who_gets_time_back_is_found(world: World, database: Dat
     assert found == (1 if change in {"revoked purchase", "more capacity"} else 0)
 
 
+@pytest.mark.parametrize("change", ["cancelled session", "revoked purchase"])
+async def test_a_student_who_gets_time_back_is_looked_at_again(world: World, database: Database, change: str) -> None:
+    await world.trainer("trainer-1")
+    await world.trainer("trainer-2", courses=["course-0002"])
+    first = await world.purchase("order-1")
+    await world.assign(first)
+    waiting = await world.purchase("order-2", course="course-0002")
+    assert (await world.assign(waiting))["filter"] == "student-clash"
+    await _age(world, timedelta(minutes=1))
+    await world.connection.execute("UPDATE trainer_offers SET freed_at = freed_at - interval '1 hour'")
+    assert await retry_pendings(database, CODEC) == 0
+    if change == "revoked purchase":
+        await world.adjust(first, status="revoked")
+    else:
+        session = (await world.sessions(first))[0]["id"]
+        await world.connection.fetchrow("SELECT * FROM cancel_session($1, 'staff-1')", session)
+    assert await world.connection.fetchval("SELECT * FROM pendings_to_retry(10)") == waiting
+    assert await retry_pendings(database, CODEC) == (1 if change == "revoked purchase" else 0)
+
+
 async def test_another_reason_is_told_the_same_one_is_not(world: World, database: Database) -> None:
     await world.buy("order-1")
     await world.trainer("trainer-1", gender="male", weeklySlots=[])

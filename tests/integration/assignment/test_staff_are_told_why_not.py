@@ -37,6 +37,19 @@ async def test_a_conflict_names_the_sessions_that_are_in_the_way(world: World) -
     assert {(one["trainerId"], one["studentId"]) for one in conflicts} == {("trainer-1", "student-2")}
 
 
+async def test_a_session_that_leaves_no_time_for_the_way_is_named_too(world: World) -> None:
+    home = {"latitude": 12.97, "longitude": 77.59}
+    await world.trainer("trainer-1", modes=["online", "in_person"], location=home, travelRadiusKm=10)
+    taken = await world.purchase("order-1", student="student-2", timeSlot="18:00")
+    await world.assign(taken)
+    visit = await world.purchase("order-2", timeSlot="19:00", mode="in_person", location=home)
+    told = await world.connection.fetchrow(_ALLOCATE, visit, "trainer-1")
+    assert told is not None
+    assert told["result"] == "conflict"
+    named = {one["sessionId"] for one in orjson.loads(told["conflicts"])}
+    assert named == {str(row["id"]) for row in await world.sessions(taken)}
+
+
 async def test_allocating_a_pending_one_approves_it(world: World) -> None:
     pending = await world.buy("order-1")
     await world.trainer("trainer-1")
