@@ -74,8 +74,8 @@ class Once:
 
 @asynccontextmanager
 async def once(database: Database, request: web.Request, payload: object, *, required: bool) -> AsyncIterator[Once]:
-    """`payload`: the JSON value of the request. Raises Problem 400 without a key when `required`, 422 for another
-    payload under a used key, 409 while the first request runs.
+    """`payload`: the JSON value of the request. Raises Problem 400 for a key that cannot be used and, when `required`,
+    without one; 422 for another payload under a used key, 409 while the first request runs.
     """
     key = _key_of(request)
     if key is None:
@@ -129,12 +129,19 @@ async def _release(database: Database, claim: UUID) -> None:
 
 
 def _key_of(request: web.Request) -> str | None:
-    """Quoted (a structured-field string, as the draft wants) or not, it is the same key."""
-    text = request.headers.get("Idempotency-Key", "").strip()
+    """Quoted (a structured-field string, as the draft wants) or not, it is the same key. Raises Problem 400: whoever
+    sends one that cannot be kept must not believe to be safe from doing it twice.
+    """
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    text = given.strip()
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1]
-    usable = 1 <= len(text) <= IDEMPOTENCY_KEY_CHARACTERS_MAX and text.isascii() and text.isprintable()
-    return text if usable else None
+    if not (1 <= len(text) <= IDEMPOTENCY_KEY_CHARACTERS_MAX and text.isascii() and text.isprintable()):
+        detail = f"1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII characters."
+        raise Problem("idempotency-key-missing", 400, "The Idempotency-Key cannot be used", detail)
+    return text
 
 
 def _running() -> Problem:

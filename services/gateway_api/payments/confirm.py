@@ -154,7 +154,7 @@ def _provider_of(fields: Fields, providers: Mapping[str, Provider]) -> Provider:
 def _told(request: web.Request, payment_id: str | None, recorded: Recorded) -> tuple[web.Response, str]:
     if recorded.order_id is None:
         raise _unknown_order()
-    note(request, orderId=recorded.order_id)
+    note(request, **recorded.about)
     if recorded.accepted is None or recorded.confirmed_at is None:
         return _pending(request, recorded)
     if recorded.accepted != payment_id:
@@ -180,7 +180,7 @@ def _told(request: web.Request, payment_id: str | None, recorded: Recorded) -> t
 
 def _pending(request: web.Request, recorded: Recorded) -> tuple[web.Response, str]:
     assert recorded.order_id is not None
-    note(request, orderId=recorded.order_id)
+    note(request, **recorded.about)
     headers = {"Location": f"/api/v1/payments/{recorded.order_id}", "Retry-After": str(CONFIRM_AGAIN_S)}
     told = ConfirmPendingAnswer(order_id=recorded.order_id, status=recorded.status)
     return answer(told, status=202, headers=headers), "pending"

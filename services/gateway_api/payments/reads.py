@@ -13,14 +13,15 @@ from services.gateway_api.providers import VerifiedPayment
 from services.gateway_api.providers.meanings import Meaning
 
 _FIND = """
-SELECT orders.order_id, payments.status, payments.payment_id AS accepted, payments.confirmed_at
+SELECT orders.order_id, orders.student_id, orders.course_id, payments.status, payments.payment_id AS accepted,
+       payments.confirmed_at
   FROM orders JOIN payments ON payments.order_id = orders.order_id
  WHERE orders.provider = $1 AND orders.provider_order_id = $2
 """
 # A body is stored once, so that it tells whether its commit took place.
 _READ_BACK = """
-SELECT told.position, orders.order_id, COALESCE(payments.status, 'created') AS status, payments.payment_id AS accepted,
-       payments.confirmed_at
+SELECT told.position, orders.order_id, orders.student_id, orders.course_id,
+       COALESCE(payments.status, 'created') AS status, payments.payment_id AS accepted, payments.confirmed_at
   FROM unnest($1::text[], $2::bytea[]) WITH ORDINALITY AS told (provider, body_sha256, position)
   JOIN payment_facts fact ON fact.provider = told.provider AND fact.body_sha256 = told.body_sha256
   LEFT JOIN orders ON orders.order_id = fact.order_id
@@ -105,6 +106,8 @@ async def read_back(connection: Transaction, facts: Sequence[VerifiedPayment]) -
         Recorded(
             order_id=row["order_id"],
             new=False,
+            student_id=row["student_id"],
+            course_id=row["course_id"],
             status=row["status"],
             accepted=row["accepted"],
             confirmed_at=row["confirmed_at"],

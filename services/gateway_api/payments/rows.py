@@ -21,16 +21,23 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What the books say now. `order_id` None: nobody's order. `new`: the fact was not there before; `accepted`: the
-    payment that pays the order, since `confirmed_at`.
+    """What the books say now. `order_id`, `student_id`, `course_id` None: nobody's order. `new`: the fact was not there
+    before; `accepted`: the payment that pays the order, since `confirmed_at`.
     """
 
     order_id: str | None
     new: bool
+    student_id: str | None = None
+    course_id: str | None = None
     status: Status = "created"
     accepted: str | None = None
     confirmed_at: datetime | None = None
     wrote_event: bool = False
+
+    @property
+    def about(self) -> Mapping[str, str | None]:
+        """Fields of a log line."""
+        return {"orderId": self.order_id, "studentId": self.student_id, "courseId": self.course_id}
 
 
 # Facts, each beside the row of its order and payment, if there is one.
@@ -98,6 +105,8 @@ def recorded_of(
             Recorded(
                 order_id=order_id,
                 new=is_new,
+                student_id=row["student_id"],
+                course_id=row["course_id"],
                 status=payment.status,
                 accepted=payment.payment_id,
                 confirmed_at=payment.confirmed_at,

@@ -30,7 +30,7 @@ def routes(dependencies: Dependencies, recorder: Recorder) -> list[web.RouteDef]
         dependencies.metrics.secret_used.labels(provider.name, str(fact.proof.position)).inc()
         note(request, eventType=fact.event, paymentId=fact.payment_id)
         recorded = await recorder.record(fact)
-        note(request, orderId=recorded.order_id, outcome="ok" if recorded.new else "duplicate")
+        note(request, **recorded.about, outcome="ok" if recorded.new else "duplicate")
         return answer(WebhookAnswer(received=True, duplicate=not recorded.new))
 
     return [web.post("/api/v1/webhooks/{provider}", post_webhook)]

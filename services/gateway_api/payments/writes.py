@@ -161,9 +161,17 @@ class Writer:
         events = [(event, traces[order_id]) for order_id, change in changes.items() for event in change.events]
         if events:
             await add_events(transaction, events, self._codec)
+        orders = {row["order_id"]: row for _, row in kept if row is not None}
         for order_id, payment in changed.items():
             if payment.status == "review" != before[order_id].status:
-                log.error("payment_needs_a_person", orderId=order_id, paymentId=payment.payment_id, reason="review")
+                log.error(
+                    "payment_needs_a_person",
+                    orderId=order_id,
+                    studentId=orders[order_id]["student_id"],
+                    courseId=orders[order_id]["course_id"],
+                    paymentId=payment.payment_id,
+                    reason="review",
+                )
         for one, _ in kept:
             if one.fact.meaning is Meaning.REFUND_FAILED:
                 log.error("refund_failed", provider=one.fact.provider, paymentId=one.fact.payment_id)

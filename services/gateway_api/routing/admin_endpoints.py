@@ -1,6 +1,7 @@
 """The staff's routes, as a part of the table in endpoints.py."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from services.gateway_api.admin.departures import DepartureAnswer
 from services.gateway_api.admin.given_up import GivenUpPage
@@ -23,14 +24,20 @@ from services.gateway_api.bodies.admin import (
 )
 from services.gateway_api.bodies.trainers import TrainerAnswer
 from services.gateway_api.callers.roles import FINANCE, OPS, SUPPORT, TRAINER_OR_SUPPORT
-from services.gateway_api.routing.endpoint import KEY, MISTAKES, PAGE, Endpoint, Parameter
+from services.gateway_api.routing.endpoint import KEY, KEY_IF_WANTED, MISTAKES, PAGE, Endpoint, Parameter
 
 
 def admin_endpoints() -> Iterator[Endpoint]:
-    yield from _allocations()
-    yield from _sessions_and_catalogue()
-    yield from _money()
-    yield from _outbox()
+    for endpoint in (*_allocations(), *_sessions_and_catalogue(), *_money(), *_outbox()):
+        yield endpoint if endpoint.method == "GET" or KEY in endpoint.parameters else _may_be_repeated(endpoint)
+
+
+def _may_be_repeated(endpoint: Endpoint) -> Endpoint:
+    return replace(
+        endpoint,
+        parameters=(*endpoint.parameters, KEY_IF_WANTED),
+        problems=tuple(sorted({*endpoint.problems, 400, 409, 422})),
+    )
 
 
 def _allocations() -> Iterator[Endpoint]:

@@ -1,7 +1,7 @@
 """What is known about a route beside its handler: who may call it, what it reads, how it may answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic import BaseModel
@@ -43,6 +43,7 @@ KEY = Parameter(
     required=True,
     description="a repeated key gets the first answer, for 24 hours",
 )
+KEY_IF_WANTED = replace(KEY, required=False)
 MISTAKES = (400, 415, 422)
 
 

@@ -116,6 +116,16 @@ async def test_a_repeated_key_repeats_the_answer_instead_of_the_decision(gateway
     assert await ask(gateway, "POST", path, {"trainerId": "trainer-1"}, **{"Idempotency-Key": "one"}) == first
 
 
+async def test_a_key_that_cannot_be_kept_is_refused_and_nothing_is_decided(gateway: Gateway, purchase: str) -> None:
+    pending = await _retry(gateway)
+    await put_trainer(gateway)
+    path = f"/allocations/{pending['allocationId']}/approve"
+    for key in ("", "k" * 256):
+        status, told = await ask(gateway, "POST", path, {"trainerId": "trainer-1"}, **{"Idempotency-Key": key})
+        assert (status, told["type"]) == (400, "/problems/idempotency-key-missing")
+    assert (await ask(gateway, "POST", path, {"trainerId": "trainer-1"}))[0] == 200
+
+
 async def test_allocating_checks_what_the_machine_checks(gateway: Gateway, purchase: str) -> None:
     await put_trainer(gateway, "trainer-2", courses=["course-0002"])
     body = {"studentId": STUDENT, "courseId": COURSE, "trainerId": "trainer-2"}
