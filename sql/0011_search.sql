@@ -114,8 +114,8 @@ END
 $$;
 
 -- Looks as the student wished, then with one thing after another given up that the student allows.
--- Returns what was found, or why the wish as it was failed. What the searches may cost they share, in that order; it is
--- a third of a second on a small machine, and each may look at a thousand busy trainers at least.
+-- Returns what was found, or why the wish as it was failed. The searches share what they may cost, in that order, which
+-- is twenty thousand busy trainers; each may look at a thousand all the same.
 CREATE FUNCTION seek_as_allowed(
     bought student_course_purchases, wanted integer, only_trainer text, allocation uuid, decider text
 ) RETURNS trainer_search
