@@ -41,7 +41,7 @@ END
 $$;
 
 -- The sessions that are in the way of these dates, the trainer's (with the way there and back) and the student's.
-CREATE FUNCTION sessions_in_the_way(trainer text, student text, dates tstzrange[], way_minutes integer DEFAULT 0)
+CREATE FUNCTION sessions_in_the_way(trainer text, student text, dates tstzrange[], way_minutes integer)
 RETURNS jsonb
 LANGUAGE sql STABLE AS $$
     SELECT COALESCE(jsonb_agg(jsonb_build_object('sessionId', id, 'trainerId', trainer_id, 'studentId', student_id,

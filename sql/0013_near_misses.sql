@@ -40,7 +40,8 @@ BEGIN
                  ORDER BY cardinality(fails), worst, load_ratio, trainer_id LIMIT 5) AS nearest,
                LATERAL bookable_dates(wish, trainer_id) AS dates,
                LATERAL (SELECT jsonb_array_length(sessions_in_the_way(trainer_id, wish.student_id,
-                                                                      wish.dates[:wish.sessions])))
+                                                                      wish.dates[:wish.sessions],
+                                                                      wish.travel_minutes)))
                        AS busy (in_the_way));
 END
 $$;

@@ -107,16 +107,23 @@ BEGIN
 END
 $$;
 
--- Whether the trainer of an approved allocation can be given more of its sessions: not one who has left, nor one who
--- has filled the time that was given back when its last session was over. Under the trainer's lock.
-CREATE FUNCTION goes_on(live trainer_allocations) RETURNS boolean
+-- Whether the trainer of an approved allocation can be given more of its sessions: not one who has left or teaches the
+-- course, in that mode, no more, nor one who has filled the time that was given back when its last session was over.
+-- Under the trainer's lock.
+CREATE FUNCTION goes_on(bought student_course_purchases, live trainer_allocations) RETURNS boolean
 LANGUAGE plpgsql AS $$
+DECLARE
+    teacher trainers;
+    wish tutoring_wish;
 BEGIN
+    SELECT * INTO teacher FROM trainers WHERE trainer_id = live.trainer_id;
+    SELECT * INTO wish FROM wishes_of(bought, live.reason ->> 'relaxation', 1) LIMIT 1;
     -- Of an allocation from before coursepay the trainer may not be known here.
-    RETURN NOT EXISTS (SELECT FROM trainers
-                        WHERE trainer_id = live.trainer_id
-                          AND (NOT active OR (live.released_at IS NOT NULL
-                                              AND load_minutes + live.weekly_minutes > weekly_capacity_minutes)));
+    RETURN teacher.trainer_id IS NULL
+        OR ((live.released_at IS NULL OR teacher.load_minutes + live.weekly_minutes <= teacher.weekly_capacity_minutes)
+            AND EXISTS (SELECT FROM trainer_offers offer
+                         WHERE offer.trainer_id = live.trainer_id AND offer.course_id = bought.course_id
+                           AND offer.active AND CASE WHEN wish.online THEN offer.online ELSE offer.in_person END));
 END
 $$;
 
@@ -136,7 +143,7 @@ BEGIN
     END IF;
     IF live.status = 'approved' THEN
         PERFORM FROM trainers WHERE trainer_id = live.trainer_id FOR NO KEY UPDATE;
-        IF goes_on(live) THEN
+        IF goes_on(bought, live) THEN
             PERFORM append_sessions(bought, live, lacking, after);
             RETURN decision;
         END IF;

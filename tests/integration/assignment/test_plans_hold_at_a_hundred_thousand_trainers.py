@@ -133,6 +133,14 @@ async def test_a_trainer_who_comes_is_matched_with_those_of_the_course_only(worl
 
 async def test_a_session_that_is_cancelled_frees_its_trainer_by_keys(world: World) -> None:
     session = await world.connection.fetchval("SELECT id FROM tutoring_sessions WHERE sequence_no = 3 LIMIT 1")
+    # Else the make-up would be somebody else's.
+    await world.connection.execute(
+        """
+        UPDATE trainer_offers offer SET course_id = session.course_id FROM tutoring_sessions session
+         WHERE session.id = $1 AND offer.trainer_id = session.trainer_id
+        """,
+        session,
+    )
     async with explained(world.connection) as plans:
         await world.connection.execute("SELECT cancel_session($1, 'staff-1')", session)
     _is_bounded(plans)
