@@ -76,7 +76,7 @@ async def test_a_balanced_ledger(tmp_path: Path) -> None:
     await eventually(lambda: not _left_behind(tmp_path))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_ended_in_the_middle(tmp_path: Path, ending: signal.Signals) -> None:
     process = await _demo(tmp_path, "--payments", "500", "--rate", "10")

@@ -28,7 +28,7 @@ async def test_sixty_transactions_share_three_connections(database_url: str) -> 
 
         async def work() -> int:
             async with database.transaction() as transaction:
-                return int(await transaction.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.001)"))
+                return int(await transaction.fetchval("SELECT pg_backend_pid() FROM pg_sleep(0.05)"))
 
         async def look() -> None:
             async with owner_connection(database_url) as connection:
@@ -41,6 +41,7 @@ async def test_sixty_transactions_share_three_connections(database_url: str) -> 
                     await asyncio.sleep(0.01)
 
         looking = asyncio.create_task(look())
+        await eventually(lambda: seen)
         backends = await asyncio.gather(*(work() for _ in range(60)))
         looking.cancel()
         assert len(backends) == 60

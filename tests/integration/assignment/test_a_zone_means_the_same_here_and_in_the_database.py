@@ -11,7 +11,7 @@ from tests.support.assignment import World
 # A year of which the rules are settled, so that the two may have data of different age. Every fifth day at two hours
 # at which no clocks change.
 MOMENTS = [
-    datetime.combine(date(2025, 1, 1) + timedelta(days=day), time(hour))
+    datetime.combine(date(2021, 1, 1) + timedelta(days=day), time(hour))
     for day in range(0, 365, 5)
     for hour in (12, 18)
 ]
@@ -23,7 +23,11 @@ SELECT zone, array_agg(instant_of(moment, zone) ORDER BY moment) AS instants
 
 
 async def test_of_every_accepted_zone(world: World) -> None:
-    zones = sorted(name for name in available_timezones() if is_time_zone(name))
+    accepted = {name for name in available_timezones() if is_time_zone(name)}
+    known = {row["name"] for row in await world.connection.fetch("SELECT name FROM pg_timezone_names")}
+    # One is made every few years, and the older of the two does not know it yet.
+    assert len(accepted - known) <= 3
+    zones = sorted(accepted & known)
     assert len(zones) > 500
     rows = await world.connection.fetch(_INSTANTS, zones, MOMENTS)
     assert {row["zone"]: row["instants"] for row in rows} == {

@@ -171,7 +171,7 @@ async def test_a_record_that_arrived_without_an_answer_is_not_sent_again(setting
 
 async def test_postgresql_gone_in_the_middle(settings: Settings) -> None:
     await bury(settings, LETTERS)
-    process = await start_dlq(settings, "replay", WORKER, "--execute", "--reason", "a test", "--rate", "40")
+    process = await start_dlq(settings, "replay", WORKER, "--execute", "--reason", "a test", "--rate", "4")
     await eventually(lambda: replayed_some(settings), within_s=40)
     await execute_sql(
         settings,
@@ -190,7 +190,7 @@ async def test_postgresql_gone_in_the_middle(settings: Settings) -> None:
 
 async def test_kill_9_in_the_middle(settings: Settings) -> None:
     await bury(settings, LETTERS)
-    process = await start_dlq(settings, "replay", WORKER, "--execute", "--reason", "a test", "--rate", "40")
+    process = await start_dlq(settings, "replay", WORKER, "--execute", "--reason", "a test", "--rate", "4")
     await eventually(lambda: replayed_some(settings), within_s=40)
     process.send_signal(signal.SIGKILL)
     await process.communicate()
@@ -204,7 +204,7 @@ async def test_kill_9_in_the_middle(settings: Settings) -> None:
 
 async def test_ctrl_c_finishes_the_record_and_says_how_to_go_on(settings: Settings) -> None:
     await bury(settings, LETTERS)
-    process = await start_dlq(settings, "replay", WORKER, "--execute", "--reason", "a test", "--rate", "40")
+    process = await start_dlq(settings, "replay", WORKER, "--execute", "--reason", "a test", "--rate", "4")
     await eventually(lambda: replayed_some(settings), within_s=40)
     process.send_signal(signal.SIGINT)
     out, errors = await process.communicate()

@@ -20,10 +20,10 @@ async def test_a_lock_is_free_again_after_twice_the_deadline(settings: Settings)
     await execute(url, "INSERT INTO handled (order_id) VALUES ('ord_1')")
     hasty = settings.model_copy(update={"database_deadline": "500ms"})
     async with open_database(hasty, role=ROLE, application="test") as database, database.pool.acquire() as stopped:
+        waiting = await asyncpg.connect(url)
         # As from a process that got this far: neither COMMIT nor ROLLBACK follows.
         await stopped.execute("BEGIN")
         await stopped.execute(LOCK)
-        waiting = await asyncpg.connect(url)
         try:
             assert not await _is_free(waiting)
             await eventually(lambda: _is_free(waiting), within_s=20)

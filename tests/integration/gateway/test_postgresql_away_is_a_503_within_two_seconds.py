@@ -8,7 +8,9 @@ from pathlib import Path
 
 import orjson
 
+from services.common.settings import Settings
 from services.gateway_api.callers.roles import Role
+from services.gateway_api.limits import CONFIRM_S, DATABASE_DEADLINE, RECORDING_DEADLINE_S
 from services.sandbox.razorpay.events import sign
 from services.sandbox.stack import Stack
 from tests.support.checkout import CONFIRM, Json, signed_callback
@@ -23,7 +25,13 @@ from tests.support.gateway import (
     running_gateway,
 )
 
-WITHIN_S = 2.0
+# What a caller may see of the two seconds below on a machine that does other things too.
+WITHIN_S = 6.0
+
+
+def test_all_that_is_waited_for_ends_within_two_seconds() -> None:
+    database_s = Settings(database_deadline=DATABASE_DEADLINE).database_deadline_s
+    assert max(database_s, RECORDING_DEADLINE_S, CONFIRM_S) < 2
 
 
 async def test_stopped(stack: Stack, database_url: str, tmp_path: Path) -> None:

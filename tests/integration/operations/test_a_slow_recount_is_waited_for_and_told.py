@@ -21,25 +21,25 @@ from tests.support.eventually import eventually
 from tests.support.gateway import owner_connection
 from tests.support.rows import insert
 
-_USUAL = "400ms"
+_USUAL = "2s"
 FORGOTTEN = "coursepay_unallocated_oldest_age_seconds"
 _SLOW_VIEW = """
 ALTER VIEW {view} RENAME TO quick_{view};
 CREATE FUNCTION slow_{view}() RETURNS SETOF quick_{view} LANGUAGE plpgsql SECURITY DEFINER AS
-    $$ BEGIN PERFORM pg_sleep(1); RETURN QUERY SELECT * FROM quick_{view}; END $$;
+    $$ BEGIN PERFORM pg_sleep(4); RETURN QUERY SELECT * FROM quick_{view}; END $$;
 CREATE VIEW {view} AS SELECT * FROM slow_{view}();
 GRANT SELECT ON {view} TO coursepay_operations;
 """
 # What looks at a purchase takes its time, for those who do not own the table.
 _SLOW_TABLE = """
-CREATE FUNCTION slowly() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN true; END $$;
+CREATE FUNCTION slowly() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(4); RETURN true; END $$;
 ALTER TABLE student_course_purchases ENABLE ROW LEVEL SECURITY;
 CREATE POLICY slow ON student_course_purchases USING (slowly());
 """
 _SLOW_SWEEP = """
 ALTER FUNCTION sweep_allocations(integer) RENAME TO quick_sweep_allocations;
 CREATE FUNCTION sweep_allocations(rows_max integer) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS
-    $$ BEGIN PERFORM pg_sleep(1); RETURN quick_sweep_allocations(rows_max); END $$;
+    $$ BEGIN PERFORM pg_sleep(4); RETURN quick_sweep_allocations(rows_max); END $$;
 """
 Look = Callable[[Database, Metrics], Awaitable[object]]
 LOOKS: dict[str, Look] = {
@@ -58,8 +58,8 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def hurried(database_url: str) -> AsyncIterator[Database]:
-    """With one purchase that nobody has decided about, in a database where all that is walked through takes a second,
-    and whose other statements may take less.
+    """With one purchase that nobody has decided about, in a database where all that is walked through takes four
+    seconds, and whose other statements may take less.
     """
     async with owner_connection(database_url) as connection:
         await insert(connection, "student_course_purchases")
@@ -78,7 +78,7 @@ async def test_a_walk_through_a_table_may_take_longer_than_other_statements(
 ) -> None:
     with pytest.raises(RecordError):
         async with hurried.connection() as connection:
-            await connection.fetchval("SELECT pg_sleep(1)")
+            await connection.fetchval("SELECT pg_sleep(4)")
     await LOOKS[name](hurried, metrics)
 
 
@@ -112,7 +112,7 @@ async def test_a_walk_that_is_too_slow_hides_no_forgotten_student(
     async with owner_connection(database_url) as connection:
         await connection.execute("ALTER TABLE student_course_purchases DISABLE ROW LEVEL SECURITY")
         await connection.execute("UPDATE student_course_purchases SET created_at = now() - interval '1 hour'")
-    recount = Recount(hurried, metrics, within_s=0.3)
+    recount = Recount(hurried, metrics, within_s=1.0)
     with pytest.raises(RecordError):
         await recount.look_for_drift()
     await recount.look_for_the_forgotten()

@@ -139,7 +139,7 @@ PIECES = st.sampled_from([*WORDS.split(), " ", "\n"])
 
 @given(st.one_of(st.text(max_size=200), st.lists(PIECES, max_size=40).map("".join)))
 def test_whatever_is_typed_is_refused_or_answers_soon(text: str) -> None:
-    began_s = time.monotonic()
+    began_s = time.process_time()
     with suppress(BadFilterError):
         assert compile_where(text, NAMES)(SEEN) in {True, False}
-    assert time.monotonic() - began_s < 1
+    assert time.process_time() - began_s < 1

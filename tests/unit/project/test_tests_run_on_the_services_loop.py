@@ -35,7 +35,7 @@ def test_a_test_that_hangs_fails_when_its_time_is_over(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "tests.support.loops", "-p", "no:cacheprovider"),
-            *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function", "-o", "timeout=0.5"),
+            *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function", "-o", "timeout=2"),
             *("--rootdir", str(tmp_path), str(tmp_path)),
         ],
         cwd=ROOT,
