@@ -46,7 +46,12 @@ CREATE TABLE purchase_adjustments (
         CONSTRAINT refunded_minor_is_money CHECK (refunded_minor BETWEEN 0 AND 1000000000000000),
     currency text NOT NULL CONSTRAINT currency_is_a_code CHECK (currency ~ '^[A-Z]{3}$'),
     occurred_at timestamptz NOT NULL,
-    received_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- What it made of the purchase, which is what its event tells, however often; null: it waits for the purchase.
+    purchase_status text CONSTRAINT purchase_status_is_known
+        CHECK (purchase_status IN ('active', 'frozen', 'revoked', 'expired')),
+    sessions_total integer CONSTRAINT sessions_total_counts CHECK (sessions_total >= 0),
+    CONSTRAINT applied_as_a_whole CHECK ((purchase_status IS NULL) = (sessions_total IS NULL))
 ) WITH (fillfactor = 85);
 
 -- As PUT trainers gave it. Trainers are made inactive, never deleted, so nothing needs a foreign key to them, and

@@ -91,13 +91,22 @@ BEGIN
 END
 $$;
 
+-- The sessions that were held or have begun. Under the lock of the purchase.
+CREATE FUNCTION sessions_used(purchase uuid) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    RETURN (SELECT count(*)
+              FROM tutoring_sessions session JOIN trainer_allocations mine ON mine.id = session.allocation_id
+             WHERE mine.purchase_id = purchase AND session.status <> 'cancelled'
+               AND (session.status = 'completed' OR session.starts_at <= clock_timestamp()));
+END
+$$;
+
+-- The purchase worker has done so when it applied the change; more may have begun since.
 CREATE FUNCTION raise_to_used(bought student_course_purchases) RETURNS student_course_purchases
 LANGUAGE plpgsql AS $$
 DECLARE
-    used integer := (SELECT count(*)
-                       FROM tutoring_sessions session JOIN trainer_allocations mine ON mine.id = session.allocation_id
-                      WHERE mine.purchase_id = bought.id AND session.status <> 'cancelled'
-                        AND (session.status = 'completed' OR session.starts_at <= clock_timestamp()));
+    used integer := sessions_used(bought.id);
 BEGIN
     IF used > bought.sessions_total THEN
         UPDATE student_course_purchases SET sessions_total = used, updated_at = clock_timestamp() WHERE id = bought.id
@@ -108,5 +117,6 @@ END
 $$;
 
 GRANT EXECUTE ON FUNCTION adjust_allocation(uuid) TO coursepay_assignment_worker;
+GRANT EXECUTE ON FUNCTION sessions_used(uuid) TO coursepay_purchase_worker;
 
 -- migrate: rollback

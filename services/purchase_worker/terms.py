@@ -36,7 +36,7 @@ def purchase_status_of(payment_status: str) -> str:
 
 def sessions_left(purchase_tier: int, purchase_status: str, *, amount_minor: int, refunded_minor: int) -> int:
     """The share of the tier that is still paid, rounded up in the student's favour; nothing of a revoked purchase, by
-    whichever way its money went back. Whoever holds the sessions never goes below those already used.
+    whichever way its money went back. `adjustments` never goes below the sessions already used.
     """
     if purchase_status == "revoked":
         return 0

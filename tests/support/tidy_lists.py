@@ -119,7 +119,9 @@ TABLES: Mapping[str, frozenset[str]] = {
     "services/operations/stock": frozenset(
         {"audit_log", "dead_letters", "outbox", "sessions_missing", "student_course_purchases", "trainer_allocations"}
     ),
-    "services/purchase_worker/adjustments": frozenset({"purchase_adjustments", "student_course_purchases"}),
+    "services/purchase_worker/adjustments": frozenset(
+        {"purchase_adjustments", "sessions_used", "student_course_purchases"}
+    ),
     "services/purchase_worker/purchases": frozenset({"student_course_purchases"}),
     "services/sandbox/demo/database": frozenset(),
     "services/sandbox/demo/sabotage": frozenset({"student_course_purchases"}),
