@@ -166,6 +166,8 @@ CREATE TABLE trainer_allocations (
     tried_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- After a try that failed, which is not a look that found nobody: tried_at stays.
     aside_until timestamptz,
+    -- When the student of a pending got time back.
+    student_freed_at timestamptz,
     -- What a pending asks of every trainer, as the last look for one saw it. Minutes null: not known; online and gender
     -- null: either will do.
     wanted_minutes integer,
@@ -181,6 +183,7 @@ CREATE UNIQUE INDEX one_live_allocation_per_purchase ON trainer_allocations (pur
 CREATE INDEX allocations_of_purchase ON trainer_allocations (purchase_id, created_at);
 CREATE INDEX allocations_pending ON trainer_allocations (created_at, id) WHERE status = 'pending';
 CREATE INDEX allocations_pending_of_course ON trainer_allocations (course_id, created_at) WHERE status = 'pending';
+CREATE INDEX allocations_pending_of_student ON trainer_allocations (student_id) WHERE status = 'pending';
 CREATE INDEX allocations_counted_as_load ON trainer_allocations (trainer_id)
     WHERE status = 'approved' AND released_at IS NULL;
 CREATE INDEX allocations_with_a_shortfall ON trainer_allocations (purchase_id)

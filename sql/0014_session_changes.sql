@@ -35,6 +35,17 @@ BEGIN
 END
 $$;
 
+-- Whatever else the student waits for is worth another look; under the student's lock. What others have locked is given
+-- up, or a try of it failed and it is due as it was: waiting for those could end in a circle.
+CREATE FUNCTION free_student(student text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE trainer_allocations SET student_freed_at = clock_timestamp()
+     WHERE id IN (SELECT id FROM trainer_allocations WHERE student_id = student AND status = 'pending'
+                     FOR NO KEY UPDATE SKIP LOCKED);
+END
+$$;
+
 -- An approved allocation is load until its last session is completed, cancelled or past; and again when one is added.
 CREATE FUNCTION settle_load(allocation uuid) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -101,6 +112,7 @@ BEGIN
     PERFORM change_load(live.trainer_id, 0);
     UPDATE tutoring_sessions SET status = 'cancelled'
      WHERE allocation_id = live.id AND status = 'scheduled' AND starts_at > clock_timestamp();
+    PERFORM free_student(bought.student_id);
     UPDATE trainer_allocations SET status = 'cancelled', decided_by = decider, decided_at = clock_timestamp()
      WHERE id = live.id;
     PERFORM settle_load(live.id);
@@ -201,6 +213,7 @@ BEGIN
     PERFORM FROM trainers WHERE trainer_id = session.trainer_id FOR NO KEY UPDATE;
     UPDATE tutoring_sessions freed SET status = 'cancelled' WHERE id = session_id;
     PERFORM change_load(session.trainer_id, 0);
+    PERFORM free_student(bought.student_id);
     decision := make_up(bought, live_allocation(bought.id), session.starts_at, actor);
     PERFORM settle_load(session.allocation_id);
 END

@@ -49,6 +49,7 @@ BEGIN
     PERFORM settle_load(session.allocation_id);
     -- Somebody may be waiting for the time that is free now.
     PERFORM change_load(session.trainer_id, 0);
+    PERFORM free_student(session.student_id);
 END
 $$;
 

@@ -25,6 +25,7 @@ BEGIN
         UPDATE tutoring_sessions SET status = 'cancelled' WHERE id = ANY (freed.sessions);
         PERFORM settle_load(freed.id);
     END LOOP;
+    PERFORM free_student(bought.student_id);
 END
 $$;
 

@@ -85,9 +85,9 @@ $$;
 
 -- The purchases whose pending allocation deserves another try, the longest untried first: a trainer of the course who
 -- may fit came, was replaced or got time back since the last look, or that look is an hour old (leave ends, dates move
--- on); where the student was busy, also when one of the student's own trainers got time back. Whether a trainer fits is
--- judged by what cannot be given up: capacity, and, unless the student allows something to be, mode, gender and hours.
--- The ten seconds are for a trainer whose transaction was open during the last look.
+-- on), or the student got time back. Whether a trainer fits is judged by what cannot be given up: capacity, and, unless
+-- the student allows something to be, mode, gender and hours. The ten seconds are for a trainer whose transaction was
+-- open during the last look; the student was locked by it.
 CREATE FUNCTION pendings_to_retry(rows_max integer) RETURNS SETOF uuid
 LANGUAGE sql STABLE AS $$
     SELECT waiting.purchase_id
@@ -95,10 +95,7 @@ LANGUAGE sql STABLE AS $$
      WHERE waiting.status = 'pending' AND bought.status = 'active'
        AND (waiting.aside_until IS NULL OR waiting.aside_until < clock_timestamp())
        AND (waiting.tried_at < clock_timestamp() - interval '1 hour'
-            OR (waiting.reason ->> 'filter' = 'student-clash'
-                AND EXISTS (SELECT FROM tutoring_sessions own JOIN trainer_offers offer USING (trainer_id)
-                             WHERE own.student_id = waiting.student_id
-                               AND offer.freed_at > waiting.tried_at - interval '10 seconds'))
+            OR waiting.student_freed_at > waiting.tried_at
             OR EXISTS (SELECT FROM trainer_offers offer
                         WHERE offer.course_id = waiting.course_id AND offer.active
                           AND offer.freed_at > waiting.tried_at - interval '10 seconds'

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from services.assignment_worker import pendings
@@ -83,7 +84,7 @@ async def test_a_trainer_who_gets_time_back_is_found(world: World, database: Dat
     assert found == (1 if change in {"revoked purchase", "more capacity"} else 0)
 
 
-@pytest.mark.parametrize("change", ["cancelled session", "revoked purchase"])
+@pytest.mark.parametrize("change", ["cancelled session", "moved session", "refund", "revoked purchase", "departure"])
 async def test_a_student_who_gets_time_back_is_looked_at_again(world: World, database: Database, change: str) -> None:
     await world.trainer("trainer-1")
     await world.trainer("trainer-2", courses=["course-0002"])
@@ -91,16 +92,62 @@ async def test_a_student_who_gets_time_back_is_looked_at_again(world: World, dat
     await world.assign(first)
     waiting = await world.purchase("order-2", course="course-0002")
     assert (await world.assign(waiting))["filter"] == "student-clash"
+    elsewhere = await world.buy("order-3", student="student-2", course="course-0003")
+    assert elsewhere["status"] == "pending"
     await _age(world, timedelta(minutes=1))
     await world.connection.execute("UPDATE trainer_offers SET freed_at = freed_at - interval '1 hour'")
     assert await retry_pendings(database, CODEC) == 0
-    if change == "revoked purchase":
-        await world.adjust(first, status="revoked")
-    else:
-        session = (await world.sessions(first))[0]["id"]
-        await world.connection.fetchrow("SELECT * FROM cancel_session($1, 'staff-1')", session)
+    session = (await world.sessions(first))[0]
+    match change:
+        case "cancelled session":
+            await world.connection.fetchrow("SELECT * FROM cancel_session($1, 'staff-1')", session["id"])
+        case "moved session":
+            later = session["starts_at"] + timedelta(days=1)
+            moved = await world.connection.fetchrow("SELECT * FROM reschedule_session($1, $2)", session["id"], later)
+            assert moved is not None
+            assert moved["result"] == "ok"
+        case "refund":
+            await world.adjust(first, sessions_total=4)
+        case "revoked purchase":
+            await world.adjust(first, status="revoked")
+        case "departure":
+            job = await world.connection.fetchval("SELECT id FROM depart_trainer('trainer-1', 'ops-1', 'reassign')")
+            await world.connection.fetchrow("SELECT * FROM depart_next($1, $2)", job, first)
+    due = [row[0] for row in await world.connection.fetch("SELECT * FROM pendings_to_retry(10)")]
+    assert waiting in due
+    assert elsewhere["purchase_id"] not in due
+    assert await retry_pendings(database, CODEC) == (1 if change in {"revoked purchase", "departure"} else 0)
+    assert await world.connection.fetchval("SELECT * FROM pendings_to_retry(10)") is None
+
+
+async def test_a_student_of_a_trainer_who_teaches_nothing_any_more_gets_time_back_too(world: World) -> None:
+    await world.trainer("trainer-1")
+    await world.trainer("trainer-2", courses=["course-0002"])
+    first = await world.purchase("order-1")
+    await world.assign(first)
+    waiting = await world.purchase("order-2", course="course-0002")
+    await world.assign(waiting)
+    await world.trainer("trainer-1", courses=[])
+    await _age(world, timedelta(minutes=1))
+    await world.connection.execute("UPDATE trainer_offers SET freed_at = freed_at - interval '1 hour'")
+    await world.adjust(first, status="revoked")
     assert await world.connection.fetchval("SELECT * FROM pendings_to_retry(10)") == waiting
-    assert await retry_pendings(database, CODEC) == (1 if change == "revoked purchase" else 0)
+
+
+async def test_a_pending_that_is_just_given_up_holds_nobody_up(world: World) -> None:
+    await world.trainer("trainer-1")
+    first = await world.purchase("order-1")
+    await world.assign(first)
+    await world.buy("order-2", course="course-0002")
+    sweep = await asyncpg.connect(world.url)
+    try:
+        async with sweep.transaction():
+            await sweep.execute("SELECT FROM trainer_allocations WHERE status = 'pending' FOR UPDATE")
+            session = (await world.sessions(first))[0]["id"]
+            cancelled = "SELECT result FROM cancel_session($1, 'staff-1')"
+            assert await asyncio.wait_for(world.connection.fetchval(cancelled, session), 20) == "ok"
+    finally:
+        await sweep.close()
 
 
 async def test_another_reason_is_told_the_same_one_is_not(world: World, database: Database) -> None:
