@@ -24,6 +24,9 @@ _SECRET_BYTES_MAX = 64 * 1024
 # Durations as people write them: `250ms`, `2s`, `15m`, `6h`, `7d`.
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$")
+# One host or several, each with a port or without; none: a socket that the query names.
+_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[^@/?#\s:,\[\]]*)(?::[0-9]{1,5})?"
+_DATABASE_URL = re.compile(rf"postgres(?:ql)?://(?:[^@/?#\s]*@)?{_HOST}(?:,{_HOST})*(?:/[^@/?#\s]*)?(?:\?[^#\s]*)?")
 
 Network = IPv4Network | IPv6Network
 
@@ -79,6 +82,13 @@ def parse_expiry(text: str) -> dict[int, int]:
     return days
 
 
+def _database_url(url: SecretStr) -> SecretStr:
+    """Checked here, because whoever else cannot read it quotes it, and the password with it."""
+    if url.get_secret_value() and _DATABASE_URL.fullmatch(url.get_secret_value()) is None:
+        raise ValueError("postgresql://user:password@host:port/database, with / @ ? # of a password as %2F %40 %3F %23")
+    return url
+
+
 def _networks(text: str) -> str:
     parse_networks(text)
     return text
@@ -98,6 +108,7 @@ Durations = Annotated[str, AfterValidator(_durations)]
 Tiers = Annotated[str, AfterValidator(_tiers)]
 Expiry = Annotated[str, AfterValidator(_expiry)]
 Networks = Annotated[str, AfterValidator(_networks)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Switch = Literal["on", "off"]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
 

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from services.common.errors import ConfigurationError
 from services.common.setting_kinds import (
     PREFIX,
+    DatabaseUrl,
     Duration,
     Durations,
     Expiry,
@@ -67,7 +68,7 @@ class Settings(BaseSettings):
     kafka_topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9_-]{0,40}$", description="keeps tests apart")
     group_protocol: Literal["classic", "consumer"] = Field("classic", description="consumer: KIP-848")
 
-    database_url: SecretStr = Field(NO_SECRET, description="postgresql://user:password@host:port/database")
+    database_url: DatabaseUrl = Field(NO_SECRET, description="postgresql://user:password@host:port/database")
     database_ssl_mode: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] | None = Field(
         None, description="verify-full in production: encrypted, and with the server of that name"
     )

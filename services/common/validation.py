@@ -114,7 +114,7 @@ def _validate_payment_adjusted(event: PaymentAdjusted) -> None:
     _require_ids(event, "order_id")
     _require(event.status in PAYMENT_STATUSES, "status")
     _require(0 <= event.amount_minor <= _MINOR_UNITS_MAX, "amount_minor")
-    _require(0 <= event.refunded_minor <= _MINOR_UNITS_MAX, "refunded_minor")
+    _require(0 <= event.refunded_minor <= event.amount_minor, "refunded_minor")
     _require(is_currency(event.currency), "currency")
     _require(event.sequence >= 0, "sequence")
     _require_time(event.occurred_at, "occurred_at")

@@ -27,7 +27,7 @@ LOG_FIELDS = frozenset(
         "topic", "partition", "offset", "attempt", "records", "partitions", "due_in_s", "lateness_ms",
         "error_class", "error_kind", "error", "exception", "dependency", "fingerprint",
         "method", "route", "status", "request_id", "duration_ms", "trace_id", "span_id",
-        "address", "port", "pid", "signal", "setting", "version", "rows", "count",
+        "address", "port", "pid", "signal", "setting", "version", "rows", "count", "lines_lost",
     }
 )  # fmt: skip
 EMOJI_OF_OUTCOME: Mapping[str, str] = {
@@ -49,13 +49,15 @@ Fields = MutableMapping[str, Any]
 
 class _Output:
     """Where lines go. Each is told to the system at once, except `together`: then in one call as many as a pipe takes
-    whole, because several processes may write to one.
+    whole, because several processes may write to one. On a full disk, or a pipe that nobody holds any more, lines are
+    lost, and a later one tells how many: nobody's payment may fail for a line.
     """
 
     def __init__(self) -> None:
         self._stream = sys.stdout
         self._waits = False
         self._unflushed = 0
+        self._lost = self._to_tell = 0
 
     def onto(self, stream: TextIO) -> TextIO:
         self._stream = stream
@@ -66,7 +68,11 @@ class _Output:
         if self._unflushed + size > PIPE_BUF:
             self._flush()
         self._unflushed += size
-        return self._stream.write(text)
+        try:
+            self._stream.write(text)
+        except (OSError, ValueError):
+            self._lost += 1
+        return len(text)
 
     def flush(self) -> None:
         if not self._waits:
@@ -83,7 +89,17 @@ class _Output:
 
     def _flush(self) -> None:
         self._unflushed = 0
-        self._stream.flush()
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._lost += 1
+        else:
+            self._to_tell, self._lost = self._to_tell + self._lost, 0
+
+    def take_lost(self) -> int:
+        """How many lines were lost before one could be written again, once."""
+        lost, self._to_tell = self._to_tell, 0
+        return lost
 
 
 _output = _Output()
@@ -114,9 +130,17 @@ def configure_logging(settings: Settings, service: str) -> None:
 
 class _FromLibraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(
-            record.levelno, "library_message", reason=record.name, error=record.getMessage(), exc_info=record.exc_info
-        )
+        try:
+            structlog.get_logger().log(
+                record.levelno,
+                "library_message",
+                reason=record.name,
+                error=record.getMessage(),
+                exc_info=record.exc_info,
+            )
+        # Raised into a library, or into the loop that tells of its errors here, it would end the process.
+        except Exception:  # noqa: BLE001
+            self.handleError(record)
 
 
 def _can_show_emoji() -> bool:
@@ -143,6 +167,8 @@ def _completed(service: str) -> Any:  # noqa: ANN401 - structlog's processor typ
         # The supervisor tells about others.
         line.setdefault("service", service)
         line["level"] = "error" if method == "exception" else method
+        if lost := _output.take_lost():
+            line["lines_lost"] = lost
         line["timestamp"] = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         return line if "trace_id" in line else line | trace_ids_of(trace.get_current_span())
 

@@ -75,7 +75,10 @@ class Recorder:
         """After the commit. Raises RecordError when it did not happen, or may not have; Problem 503 above the limit of
         waiting ones. Repeating it is always right.
         """
-        if self._waiting >= RECORDING_QUEUE_MAX:
+        # While PostgreSQL says nothing nobody takes what callers have given up.
+        while self._queue and self._queue[0].recorded.done():
+            self._queue.popleft()
+        if self._waiting >= RECORDING_QUEUE_MAX or len(self._queue) >= RECORDING_QUEUE_MAX:
             raise _overloaded()
         waiting = _Waiting(Told(fact=fact, traceparent=current_traceparent()))
         self._queue.append(waiting)
@@ -107,6 +110,8 @@ class Recorder:
             batch = [self._queue.popleft() for _ in range(_share_of(len(self._queue)))]
             # Whoever has given up will ask again; recording it now would only make others wait.
             wanted = [waiting for waiting in batch if not waiting.recorded.done()]
+            if not wanted:
+                continue
             try:
                 left = await self._write_together(wanted)
             except DependencyError as error:
@@ -139,6 +144,8 @@ class Recorder:
         # Those who wait for rows must not take every connection from those who need not.
         async with self._slots:
             wanted = [waiting for waiting in group if not waiting.recorded.done()]
+            if not wanted:
+                return
             try:
                 async with self._database.transaction() as transaction:
                     recorded = await self._writer.write(transaction, [waiting.told for waiting in wanted], wait=True)

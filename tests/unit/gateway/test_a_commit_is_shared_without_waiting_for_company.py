@@ -1,11 +1,15 @@
 """The group commit by itself: how much it takes at once, and that it never waits for more to come."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import cast
 
+import pytest
+
 from services.common.database import Database, Transaction
+from services.common.errors import DependencyError
 from services.common.limits import DELIVERY_TIMEOUT_S
 from services.gateway_api.limits import (
     OUTBOX_LEASE_S,
@@ -14,10 +18,12 @@ from services.gateway_api.limits import (
     RECORDING_FACTS_MIN,
     RECORDING_WRITERS_MAX,
 )
+from services.gateway_api.payments import recording
 from services.gateway_api.payments.recording import Recorder
 from services.gateway_api.payments.rows import Recorded, Told
 from services.gateway_api.payments.writes import Writer, _lock
 from services.gateway_api.providers import VerifiedPayment
+from tests.support.eventually import eventually
 from tests.support.payment_providers import callback, razorpay_without_network
 
 
@@ -41,6 +47,23 @@ class CountingWriter:
         await asyncio.sleep(0)
         self.at_once -= 1
         return [Recorded(order_id="ord_1", new=True) for _ in told]
+
+
+class SilentWriter(CountingWriter):
+    """Until it `speaks`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.speaks = asyncio.Event()
+        self.held = 0
+
+    async def write(self, _transaction: None, told: Sequence[Told], *, wait: bool) -> list[Recorded]:
+        self.held += 1
+        try:
+            await self.speaks.wait()
+            return await super().write(_transaction, told, wait=wait)
+        finally:
+            self.held -= 1
 
 
 def recorder_with(writer: CountingWriter) -> Recorder:
@@ -84,6 +107,25 @@ async def test_whoever_comes_as_a_writer_ends_does_not_wait_for_it() -> None:
         for number in range(10):
             # In the very turn of the loop in which the one before was told.
             await recorder.record(fact(number))
+
+
+async def test_nothing_is_kept_for_callers_who_have_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "RECORDING_DEADLINE_S", 0.01)
+    monkeypatch.setattr(recording, "RECORDING_QUEUE_MAX", 200)
+    writer = SilentWriter()
+    recorder = recorder_with(writer)
+    refused = 0
+    for turn in range(10):
+        batch = (recorder.record(fact(100 * turn + number)) for number in range(100))
+        outcomes = await asyncio.gather(*batch, return_exceptions=True)
+        refused += sum(isinstance(outcome, DependencyError) for outcome in outcomes)
+    assert refused == 1000
+    gc.collect()
+    kept = sum(isinstance(one, VerifiedPayment) for one in gc.get_objects())
+    # The last turn's, and what the writers hold.
+    assert kept <= 100 + RECORDING_WRITERS_MAX * RECORDING_FACTS_MAX
+    writer.speaks.set()
+    await eventually(lambda: not writer.held)
 
 
 async def test_a_lone_request_waits_for_nothing() -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from services.common.settings import child_environment
+from services.common.settings import Settings, child_environment
 
 COURSEPAY = str(Path(sys.executable).with_name("coursepay"))
 
@@ -37,6 +38,40 @@ def test_a_wrong_value_is_named(name: str, value: str, says: str) -> None:
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:s3cret/x@127.0.0.1:5432/db",
+        "postgresql://app:s3cret@x@127.0.0.1:5432/db",
+        "postgresql://app:s3cret@[::1/db",
+        "postgresql://app:127.0.0.1:s3cret/db",
+        "mysql://app:s3cret@127.0.0.1/db",
+        "=s3cret",
+    ],
+)
+def test_a_wrong_address_of_the_database_is_not_quoted(url: str) -> None:
+    done = run(COURSEPAY, "run", "purchase-worker", environment={"COURSEPAY_DATABASE_URL": url})
+
+    assert done.returncode == 2
+    assert "COURSEPAY_DATABASE_URL: " in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:s%2Fcret@127.0.0.1:5432/db",
+        "postgres://app@[::1]:5432/db?sslmode=require",
+        "postgresql://one:5432,two:5432/db?target_session_attrs=read-write",
+        "postgresql:///db?host=/var/run/postgresql",
+        "postgresql://localhost",
+    ],
+)
+def test_addresses_of_the_database_that_are_right(url: str) -> None:
+    assert Settings(database_url=SecretStr(url)).required_database_url() == url
 
 
 @pytest.mark.parametrize("module", ["gateway_api", "purchase_worker", "assignment_worker", "notifier", "operations"])
