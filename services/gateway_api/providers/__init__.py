@@ -9,8 +9,9 @@ razorpay.py  stripe.py  cashfree.py, each with its entities beside it
 from collections.abc import Mapping
 
 import aiohttp
+import structlog
 
-from services.common.settings import Settings, split_secrets
+from services.common.settings import PREFIX, Settings, split_secrets
 from services.gateway_api.providers.calls import ProviderApi
 from services.gateway_api.providers.cashfree import Cashfree
 from services.gateway_api.providers.protocol import Provider, ProviderOrder, ProviderRefusedError
@@ -28,9 +29,22 @@ __all__ = [
     "load_providers",
 ]
 
+log = structlog.get_logger()
+_NEEDS = {
+    "razorpay": ("razorpay_key_id", "razorpay_key_secrets", "razorpay_webhook_secrets"),
+    "stripe": ("stripe_api_key", "stripe_webhook_secrets"),
+    "cashfree": ("cashfree_client_id", "cashfree_client_secrets"),
+}
+
 
 def load_providers(settings: Settings, http: aiohttp.ClientSession) -> Mapping[str, Provider]:
-    """Name -> provider, of those whose secrets are all set."""
+    """Name -> provider, of those whose secrets are all set. One that lacks some of what it needs is a line in the log:
+    it is off, and hardly on purpose.
+    """
+    for name, needs in _NEEDS.items():
+        missing = [setting for setting in needs if not getattr(settings, setting)]
+        if 0 < len(missing) < len(needs):
+            log.error("provider_is_off", provider=name, setting=", ".join(PREFIX + one.upper() for one in missing))
     providers = (_razorpay(settings, http), _stripe(settings, http), _cashfree(settings, http))
     return {provider.name: provider for provider in providers if provider is not None}
 

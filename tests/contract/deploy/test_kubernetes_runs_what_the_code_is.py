@@ -1,8 +1,9 @@
 """Manifests against the code: names, ports, probes, settings and grace periods that drift apart fail at night."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import pytest
 from pydantic import SecretStr
 
@@ -12,6 +13,7 @@ from deploy.kubernetes.workloads import GRACE_S, LEAVE_S
 from services.common.limits import DRAIN_BUDGET_S
 from services.common.settings import PREFIX, Settings
 from services.common.topics import WORKERS, Topics
+from services.gateway_api.providers import load_providers
 from services.processes.catalogue import SERVICES
 from tests.support.manifests import KUBERNETES, manifests, of_kind, pods
 
@@ -49,6 +51,21 @@ def test_probes_ask_where_the_image_listens(name: str) -> None:
     assert service["livenessProbe"]["httpGet"] == {"path": "/health/live", "port": port["name"]}
     assert service["startupProbe"]["httpGet"] == {"path": "/health/live", "port": port["name"]}
     assert service["readinessProbe"]["httpGet"] == {"path": "/health/ready", "port": port["name"]}
+
+
+def test_the_gateway_has_all_that_its_providers_need() -> None:
+    (gateway,) = PODS["gateway"]["containers"]
+    mounted = {one["name"].removeprefix(PREFIX).removesuffix("_FILE").lower(): SecretStr("x") for one in gateway["env"]}
+    (chosen,) = (
+        one["data"] for one in PRODUCTION if one["kind"] == "ConfigMap" and one["metadata"]["name"] == "coursepay"
+    )
+    plain = {name.removeprefix(PREFIX).lower(): value for name, value in chosen.items()}
+    known = {name: value for name, value in (plain | mounted).items() if "razorpay" in name or "stripe" in name}
+
+    assert set(load_providers(Settings().model_copy(update=known), cast("aiohttp.ClientSession", None))) == {
+        "razorpay",
+        "stripe",
+    }
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)

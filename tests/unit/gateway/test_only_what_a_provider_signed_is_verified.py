@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from services.common.settings import Settings
 from services.gateway_api.providers import InvalidSignatureError, Proof, VerifiedPayment, load_providers
@@ -68,7 +69,12 @@ def test_a_provider_that_lacks_a_secret_is_off(name: str) -> None:
     assert list(load_providers(nobody.model_copy(update=given), http)) == [name]
     for missing in given:
         lacking = {setting: value for setting, value in given.items() if setting != missing}
-        assert not load_providers(nobody.model_copy(update=lacking), http)
+        with capture_logs() as lines:
+            assert not load_providers(nobody.model_copy(update=lacking), http)
+        assert [(line["provider"], line["setting"]) for line in lines] == [(name, f"COURSEPAY_{missing.upper()}")]
+    with capture_logs() as lines:
+        assert not load_providers(nobody, http)
+    assert lines == []
 
 
 def test_a_separator_inside_an_id_cannot_share_a_signature() -> None:
