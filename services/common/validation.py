@@ -25,7 +25,6 @@ from services.common.events import (
 TIERS = frozenset({10, 20, 30})
 GENDERS = frozenset({"female", "male"})
 MODES = frozenset({"online", "in_person"})
-FLEXIBILITIES = frozenset({"time_30", "time_60", "weekday", "radius", "gender", "online"})
 PAYMENT_STATUSES = frozenset(
     {"created", "succeeded", "failed", "review", "partially_refunded", "refunded", "disputed", "charged_back"}
 )

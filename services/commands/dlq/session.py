@@ -15,7 +15,7 @@ from rich.console import Console
 
 from services.common.codec import open_codec
 from services.common.database import open_database
-from services.common.errors import CoursepayError, RecordError
+from services.common.errors import ConfigurationError, CoursepayError, RecordError
 from services.common.runtime import EXIT_FAILED, EXIT_USAGE
 from services.common.settings import Settings, has_otlp_endpoint
 from services.common.telemetry.traces import configure_tracing
@@ -48,6 +48,9 @@ def run_verb(verb: Verb) -> NoReturn:
         code = _say(error, EXIT_REFUSED)
     except RunCutOffError as error:
         code = _say(error, EXIT_PARTIAL)
+    # A file that cannot be written or read; what servers do is a RecordError.
+    except OSError as error:
+        code = _say(ConfigurationError(f"{error.filename}: {error.strerror}"), EXIT_USAGE)
     except (RecordError, KafkaClientError) as error:
         code = _say(error, EXIT_FAILED)
     finally:

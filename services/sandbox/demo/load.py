@@ -1,7 +1,6 @@
 """Many browsers at a steady rate. Open loop: a slow answer delays nobody else's start."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -41,7 +40,3 @@ async def _travel(journey: Journey, browser: Browser, progress: Progress, prepar
         return
     await browser.confirm(order, callback, journey)
     progress.answered += 1
-
-
-def summarise_refusals(progress: Progress) -> Counter[str]:
-    return Counter(progress.refused)

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from services.common.settings import Settings
 from services.common.topics import Topics
 from services.operations.topic_reader import read_lag, read_topics
@@ -140,3 +142,11 @@ async def test_export_and_import_lose_no_byte(settings: Settings, tmp_path: Path
     assert sorted(map(content, after)) == sorted([*map(content, before)] * 2)  # type: ignore[type-var]
     file.write_bytes(b"{}\n")
     assert (await run_dlq(settings, "import", WORKER, str(file))).code == 2
+
+
+@pytest.mark.parametrize("verb", ["plan", "export"])
+async def test_a_file_that_cannot_be_written_is_one_sentence(settings: Settings, tmp_path: Path, verb: str) -> None:
+    await send(settings, [dead_letter(settings, 1)])
+    file = tmp_path / "nowhere" / "x"
+    ran = await run_dlq(settings, verb, WORKER, "--out", str(file))
+    assert (ran.code, ran.errors.strip()) == (2, f"{file}: No such file or directory")
