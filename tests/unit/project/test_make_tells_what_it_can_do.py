@@ -9,7 +9,9 @@ PROMISED = {"demo", "test", "up", "down", "build", "check", "help", "test-docker
 
 
 def make(*arguments: str) -> str:
-    return subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # `make test` makes this one a make inside of a make, which tells of every directory it enters.
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def test_help_lists_every_target_with_its_sentence() -> None:
